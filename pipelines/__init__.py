@@ -1,0 +1,1 @@
+"""What computes: plain functions and frozen dataclasses, usable from a notebook."""

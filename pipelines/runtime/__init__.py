@@ -1,0 +1,1 @@
+"""What every topic needs: pictures, devices, turns, memory, the catalogue and its downloads."""
