@@ -1,0 +1,112 @@
+"""A page with one component on it, chosen by ?show=..., and what Python got from it: for tests and for looking."""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from demos.shell.components.picture import PictureInput
+
+EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
+TITLES = {"cat": {"en": "A cat, CC0", "zh": "一只猫，CC0"}, "coffee": {"en": "A cup, CC0", "zh": "一杯咖啡，CC0"}}
+OFFERED = [(EXAMPLES / f"{name}.jpg", title) for name, title in TITLES.items()]
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+# What page.js of the shell does when the language is switched, without the shell.
+PAGE_JS = """() => {
+  window.speak = (locale) => {
+    document.documentElement.lang = locale;
+    dispatchEvent(new CustomEvent("lucida-lang", { detail: locale.slice(0, 2) }));
+  };
+  speak(new URLSearchParams(location.search).get("lang") || "en");
+}"""
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def show_picture():
+    picture = PictureInput(examples=OFFERED, elem_id="it")
+    got = gr.Textbox(elem_id="got", interactive=True)
+    picture.input(lambda p: json.dumps(describe(p)), picture, got, **QUIET)
+
+
+def describe(picture) -> dict | None:
+    if picture is None:
+        return None
+    corner = picture.pixels[0, 0].tolist()
+    return {"size": list(picture.size), "corner": corner, "notes": [note.key for note in picture.notes]}
+
+
+def show_first_example():
+    picture = PictureInput(OFFERED[1][0], examples=OFFERED, elem_id="it")
+    got = gr.Textbox(elem_id="got", interactive=True)
+    go = gr.Button("go", elem_id="go")
+    go.click(lambda p: json.dumps(describe(p)), picture, got, **QUIET)
+
+
+SHOWN = {"picture": show_picture, "example": show_first_example}
+
+
+def build() -> gr.Blocks:
+    with gr.Blocks(title="components") as demo:
+
+        @gr.render()
+        def content(request: gr.Request):
+            SHOWN[request.query_params.get("show", "picture")]()
+
+    return demo.queue(default_concurrency_limit=8)
+
+
+@contextmanager
+def served(port: int | None = None):
+    """The page's address while the block runs."""
+    demo = build()
+    look = Path(__file__).parents[2] / "demos" / "shell" / "look.css"
+    css = look.read_text("utf-8") if look.exists() else ""
+    _, address, _ = demo.launch(
+        prevent_thread_lock=True,
+        quiet=True,
+        server_name="127.0.0.1",
+        server_port=port,
+        css=css,
+        js=PAGE_JS,
+        max_file_size="20mb",
+        ssr_mode=False,
+    )
+    try:
+        yield address
+    finally:
+        demo.close()
+
+
+@contextmanager
+def browser():
+    """A real Chromium; the test is skipped, with the reason, where there is none."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not Path(CHROMIUM).exists() and shutil.which(CHROMIUM) is None:
+        pytest.skip(f"no Chromium at {CHROMIUM}; set CHROMIUM to its path")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+def coded(width: int, height: int) -> np.ndarray:
+    """A picture in which each pixel's colour is its own place."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([x % 256, y % 256, x // 256 * 16 + y // 256], axis=-1).astype(np.uint8)
+
+
+def decoded(rgb) -> tuple[int, int]:
+    """(x, y) that `coded` wrote into a colour."""
+    return int(rgb[0]) + int(rgb[2]) // 16 * 256, int(rgb[1]) + int(rgb[2]) % 16 * 256
+
+
+if __name__ == "__main__":
+    with served(7650) as address:
+        print(address)
+        input("Enter ends it")
