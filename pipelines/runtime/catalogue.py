@@ -1,0 +1,171 @@
+"""The models of every topic: data from assets/models/catalogue.toml and from the operator's models folder."""
+
+import tomllib
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipelines.runtime.errors import UserError
+
+MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
+ROLES = ("main", "twin", "second_stage", "detector")
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """Files in the repository. folder: below assets/models."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
+class Hub:
+    """Files in a repository of the Hugging Face Hub.
+
+    revision: a pinned commit, or None where no source shows one; then the commit that was resolved is shown.
+    weights: names of the safetensors file, the first that the repository has is taken. files: others it needs.
+    sha256: of the weights, where a source shows it.
+    """
+
+    repo: str
+    revision: str | None
+    weights: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file (or a folder with open_clip_config.json) in the operator's models folder, by its name there."""
+
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A published figure. name: a key of the catalogue's [figures]. value: in percent."""
+
+    name: str
+    value: float
+    source: str
+    title: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the catalogue.
+
+    bytes: to download or shipped, about. memory_bytes: in float32, about. image_size: pixels a side.
+    folder: where its files lie on this machine, None until they do. weights: the safetensors file in it.
+    """
+
+    id: str
+    topic: str
+    role: str
+    title: dict[str, str]
+    source: Bundled | Hub | LocalFile
+    loader: str
+    architecture: str
+    pretrained: str | None
+    licence: str
+    parameters: int
+    bytes: int
+    memory_bytes: int
+    image_size: int
+    figures: tuple[Figure, ...] = ()
+    packages: tuple[str, ...] = ()
+    folder: Path | None = None
+    weights: Path | None = None
+
+    @property
+    def origin(self) -> str:
+        """ "bundled", "hub" or "local"."""
+        return {Bundled: "bundled", Hub: "hub", LocalFile: "local"}[type(self.source)]
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a model can be used now. state: "ready", "download" (after a click) or "missing" (greyed out).
+
+    bytes: what a download would fetch, about.
+    """
+
+    state: str
+    reason_key: str
+    values: dict[str, Any] = field(default_factory=dict)
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint published as a pickle: the only pickles that are ever read, told by their SHA-256."""
+
+    name: str
+    sha256: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Entries in the order of the file: bundled first, then full-size ones in the order of preference."""
+
+    entries: tuple[Entry, ...]
+    published: tuple[Published, ...]
+
+    def find(self, model_id: str) -> Entry:
+        """The entry of this id. Raises UserError for an id that the catalogue does not list."""
+        for entry in self.entries:
+            if entry.id == model_id:
+                return entry
+        raise UserError("errors.model_unknown", model=str(model_id)[:60])
+
+    def of_topic(self, topic: str, *, role: str | None = None) -> tuple[Entry, ...]:
+        """The topic's entries, in order; only those of a role if one is named."""
+        return tuple(e for e in self.entries if e.topic == topic and role in (None, e.role))
+
+
+@cache
+def read_catalogue(path: Path = MODELS / "catalogue.toml") -> Catalogue:
+    """Read the catalogue file. Raises ValueError, naming the entry, where the file is wrong."""
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    titles = data["figures"]
+    entries = tuple(_entry(item, titles, path.parent) for item in data["model"])
+    ids = [entry.id for entry in entries]
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"{path.name}: an id is given twice in {ids}")
+    return Catalogue(entries, tuple(Published(**item) for item in data.get("published", ())))
+
+
+def _entry(item: dict[str, Any], titles: dict[str, dict[str, str]], models: Path) -> Entry:
+    item = dict(item)
+    try:
+        source = item["source"] = _source(item["source"])
+        item["figures"] = tuple(Figure(**figure, title=titles[figure["name"]]) for figure in item.get("figures", ()))
+        item["packages"] = tuple(item.get("packages", ()))
+        entry = Entry(**{"pretrained": None, **item})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"catalogue entry {item.get('id')!r}: {error}") from error
+    if entry.role not in ROLES or set(entry.title) != {"en", "zh"}:
+        raise ValueError(f"catalogue entry {entry.id!r}: role {entry.role!r}, title in {sorted(entry.title)}")
+    if isinstance(source, Bundled):
+        return in_folder(entry, models / source.folder)
+    return entry
+
+
+def _source(item: dict[str, Any]) -> Bundled | Hub:
+    item = dict(item)
+    kind = item.pop("kind")
+    if kind == "bundled":
+        return Bundled(**item)
+    if kind != "hub":
+        raise KeyError(f"source kind {kind!r} is neither bundled nor hub")
+    item["weights"] = tuple(item["weights"])
+    item["files"] = tuple(item.get("files", ()))
+    return Hub(**{"revision": None, **item})
+
+
+def in_folder(entry: Entry, folder: Path, *, weights: str = "model.safetensors") -> Entry:
+    """The entry with its files in this folder."""
+    return replace(entry, folder=folder, weights=folder / weights)
