@@ -1,0 +1,1 @@
+"""What a person sees: the shell and one package a tab."""

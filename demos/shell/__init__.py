@@ -1,0 +1,1 @@
+"""The frame of the page: chapters, words, links, jobs, sessions, parcels, results."""

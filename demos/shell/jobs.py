@@ -1,0 +1,181 @@
+"""One way to run a handler: whose turn it is, errors as sentences, one long job a session.
+
+    go.click(jobs.short(classify), [picture, labels, page.lang], bars, **jobs.SHORT)
+    run.click(jobs.long(occlude, status=line), [picture, page.lang], [line, heat], **jobs.LONG)
+
+Short work (a click, a classification) starts at once and takes the device for one turn. Long work is a generator: it
+waits in a line of its own, is told its place there, takes the device a step at a time, and ends at the next step when
+it is cancelled or its page is closed.
+"""
+
+import errno
+import functools
+import html
+import inspect
+import logging
+import secrets
+import threading
+import typing
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import gradio as gr
+
+from demos.shell.line import Line
+from demos.shell.words import say, spans
+from pipelines.runtime.errors import UserError
+
+log = logging.getLogger("camera_lucida")
+
+LONG_AT_ONCE = 2  # they share the device step by step
+WAITING_PLACES = 20
+SHORT = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+LONG = {"concurrency_id": "long", "concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+
+_LINE = Line(at_once=LONG_AT_ONCE, places=WAITING_PLACES)
+_BUSY: set[str] = set()  # sessions with a long job, guarded by the lock below
+_BUSY_LOCK = threading.Lock()
+
+
+def short(handler: Callable) -> Callable:
+    """Wrap a function that has a parameter `lang`: whatever it raises becomes a sentence in that language."""
+    lang_at = _position(handler, "lang")
+
+    @functools.wraps(handler)
+    def run(*args):
+        try:
+            return handler(*args)
+        except Exception as error:  # every fault must reach the visitor as a sentence
+            raise sentence(error, args[lang_at]) from None
+
+    return run
+
+
+def long(handler: Callable[..., Generator], *, status: gr.HTML | None = None) -> Callable[..., Generator]:
+    """Wrap a generator that has a parameter `lang`, as `short` does; a session has one long job at a time.
+
+    status: an output of this event that says the place in the line while the job waits.
+    """
+    lang_at, request_at = _position(handler, "lang"), _request_position(handler)
+
+    @functools.wraps(handler)
+    def run(*args):
+        asker = args[-1 if request_at is None else request_at]
+        wanted = args[:-1] if request_at is None else args
+        try:
+            with _only_one(asker.session_hash), _LINE.join() as ticket:
+                while place := ticket.place(patience_s=0.5):
+                    yield {status: waiting(place)} if status else gr.skip()
+                yield from handler(*wanted)
+        except Exception as error:  # as above
+            raise sentence(error, args[lang_at]) from None
+
+    if request_at is None:
+        _add_request(run, handler)
+    return run
+
+
+def api(function: Callable) -> Callable:
+    """Wrap a function of the named API. Its errors are told in its argument `lang`, else in English."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:  # as above
+            lang = signature.bind_partial(*args, **kwargs).arguments.get("lang", "en")
+            raise sentence(error, lang, markup=False) from None
+
+    return run
+
+
+def on_device(function: Callable, *args, **kwargs):
+    """Run the function while holding the device that the app computes on."""
+    runtime = _runtime()
+    with runtime.turns.turn(runtime.placement.device):
+        return function(*args, **kwargs)
+
+
+def steps(generator: Generator) -> Generator:
+    """Pass on what the generator yields, holding the device only while it computes its next step."""
+    runtime = _runtime()
+    return runtime.turns.steps(runtime.placement.device, generator)
+
+
+def status_line(**kwargs) -> gr.HTML:
+    """A line that says how a long job is going; screen readers hear it."""
+    return gr.HTML("", elem_classes="lucida-status", **kwargs)
+
+
+def waiting(place: int) -> str:
+    """The status line of a job that is the `place`-th in the line, from 1."""
+    return spans("shell.waiting", place=place)
+
+
+def sentence(error: Exception, lang: str, *, markup: bool = True) -> gr.Error:
+    """The error as the visitor reads it; what is not the visitor's own is logged with its trace and an id.
+
+    markup: the page shows the sentence as HTML, so that the values in it must be escaped; the API shows text.
+    """
+    if isinstance(error, gr.Error):
+        return error
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        log.error("the disk is full", exc_info=error)
+        error = UserError("errors.disk_full")
+    if isinstance(error, UserError):
+        log.info("refused: %s", error)
+        told = say(error.key, lang, **error.values)
+    else:
+        fault = secrets.token_hex(4)
+        log.error("fault %s", fault, exc_info=error)
+        told = say("errors.fault", lang, id=fault)
+    told = html.escape(told, quote=False) if markup else told
+    return gr.Error(told, title=say("shell.error", lang), print_exception=False)
+
+
+@contextmanager
+def _only_one(session: str | None):
+    """Refuse a second long job of the same session. A call without a session is on its own."""
+    if session is None:
+        yield
+        return
+    with _BUSY_LOCK:
+        if session in _BUSY:
+            raise UserError("errors.busy")
+        _BUSY.add(session)
+    try:
+        yield
+    finally:
+        with _BUSY_LOCK:
+            _BUSY.discard(session)
+
+
+def _runtime():
+    from pipelines.runtime import context  # when first computing: the shell must open without it
+
+    return context.current()
+
+
+def _position(handler: Callable, name: str) -> int:
+    names = list(inspect.signature(handler).parameters)
+    if name not in names:
+        raise TypeError(f"{handler.__name__} needs a parameter {name!r}")
+    return names.index(name)
+
+
+def _request_position(handler: Callable) -> int | None:
+    """Where the handler wants the gr.Request, if it does."""
+    hints = typing.get_type_hints(inspect.unwrap(handler))
+    for position, name in enumerate(inspect.signature(handler).parameters):
+        if hints.get(name) in (gr.Request, gr.Request | None):
+            return position
+    return None
+
+
+def _add_request(run: Callable, handler: Callable) -> None:
+    """Declare one more parameter on the wrapper: Gradio looks at the signature and fills a gr.Request in."""
+    signature = inspect.signature(handler)
+    request = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), request])
+    run.__annotations__ = {**handler.__annotations__, "request": gr.Request}

@@ -1,0 +1,103 @@
+"""What stands beside every result, the same in every tab: levels, provenance, the code, the download.
+
+Three levels: Picture (the result), Blocks (the model's parts as they worked on this input), Numbers (the formula with
+the live values). Moving between them asks the server for nothing.
+"""
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import gradio as gr
+
+from demos.shell.links import PRIVATE, choice
+from demos.shell.words import spans, t
+
+LEVELS = ("picture", "blocks", "numbers")
+SOURCES = ("bundled", "local", "hub")
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The switch (a setting to put into a link) and the three columns to lay a tab's results into."""
+
+    switch: gr.Radio
+    picture: gr.Column
+    blocks: gr.Column
+    numbers: gr.Column
+
+
+def levels(page) -> Levels:
+    """Lay out the switch and three columns: `with results.levels(page).picture: ...`. Reads `level` of the link."""
+    at = choice(page.link, "level", LEVELS[0], LEVELS)
+    switch = gr.Radio(
+        [(t(f"shell.level_{name}"), name) for name in LEVELS],
+        value=at,
+        show_label=False,
+        container=False,
+        interactive=True,
+        elem_classes="lucida-levels",
+    )
+    columns = [
+        gr.Column(visible=True if name == at else "hidden", elem_classes=f"lucida-level lucida-level-{name}")
+        for name in LEVELS
+    ]
+    js = f"level => {list(LEVELS)!r}.map(name => ({{__type__: 'update', visible: name === level || 'hidden'}}))"
+    switch.change(None, switch, columns, js=js, **PRIVATE)
+    return Levels(switch, *columns)
+
+
+def provenance(
+    *,
+    live: bool,
+    title: Mapping[str, str],
+    source: str,
+    device: str,
+    dtype: str,
+    reason: tuple[str, Mapping] | None = None,
+    ms: float | None = None,
+    seed: int | None = None,
+) -> str:
+    """The line under a result as HTML in both languages: live or stored, model, source, device and why, time, seed.
+
+    title: {"en", "zh"}. source: bundled, local or hub. reason: key and values of the sentence that says why this
+    device. ms: milliseconds that the computation took.
+    """
+    state = "live" if live else "stored"
+    parts = [
+        f'<strong class="lucida-{state}">{spans(f"shell.{state}")}</strong>',
+        spans("shell.model", title=title),
+        spans(f"shell.source_{source}"),
+        f'<span class="numbers">{html.escape(device)}, {html.escape(dtype)}</span>',
+    ]
+    if ms is not None:
+        parts.append(f'<span class="numbers">{milliseconds(ms)}</span>')
+    if seed is not None:
+        parts.append(spans("shell.seed", seed=seed))
+    line = '<span class="dot" aria-hidden="true"> · </span>'.join(parts)
+    why = f"<details><summary>{spans('shell.why')}</summary>{spans(reason[0], **reason[1])}</details>" if reason else ""
+    return f'<div class="lucida-provenance">{line}{why}</div>'
+
+
+def milliseconds(ms: float) -> str:
+    """A duration for the page: "4.2 ms", "137 ms", "2.4 s"."""
+    if ms >= 1000:
+        return f"{ms / 1000:.1f} s"
+    return f"{ms:.1f} ms" if ms < 10 else f"{ms:.0f} ms"
+
+
+def copy_as_python(code: str = "") -> gr.HTML:
+    """Lay out a closed "Copy as Python"; give the component `snippet(code)` whenever the result changes."""
+    with gr.Accordion(t("shell.python"), open=False, elem_classes="lucida-python"):
+        return gr.HTML(snippet(code))
+
+
+def snippet(code: str) -> str:
+    """The code as HTML with a button that copies it."""
+    copy = f'<button type="button" class="lucida-copy" data-copy>{spans("shell.copy")}</button>'
+    return f'<div class="lucida-code">{copy}<pre><code>{html.escape(code)}</code></pre></div>'
+
+
+def download(value: str | None = None, **kwargs) -> gr.DownloadButton:
+    """The button that saves the result; an event gives it the path of a file in the session's folder."""
+    return gr.DownloadButton(t("shell.download"), value=value, size="sm", min_width=60, **kwargs)
