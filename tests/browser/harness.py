@@ -10,7 +10,9 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from demos.shell.components.heat import HeatMap, ready
 from demos.shell.components.picture import PictureInput
+from pipelines.runtime.pictures import open_picture
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 TITLES = {"cat": {"en": "A cat, CC0", "zh": "一只猫，CC0"}, "coffee": {"en": "A cup, CC0", "zh": "一杯咖啡，CC0"}}
@@ -48,7 +50,35 @@ def show_first_example():
     go.click(lambda p: json.dumps(describe(p)), picture, got, **QUIET)
 
 
-SHOWN = {"picture": show_picture, "example": show_first_example}
+def show_heat():
+    """A signed map of 6 x 6 cells on the middle square of a wide picture; "grow" streams it in row by row."""
+    picture = open_picture(OFFERED[1][0])
+    values = heat_values()
+    width, height = picture.size
+    box = ((width - height) / 2, 0, (width + height) / 2, height)
+    heat = HeatMap({"picture": picture, "map": values, "box": box, "signed": True}, elem_id="it")
+    plain = HeatMap({"picture": picture, "map": np.abs(values), "range": (0, 12)}, elem_id="plain")
+    empty = HeatMap(elem_id="empty")
+    grow = gr.Button("grow", elem_id="grow")
+
+    def grown():
+        shown = ready(picture)
+        for rows in range(1, 5):
+            part = np.where(np.arange(6)[:, None] < rows, values, np.nan)
+            yield {"picture": shown, "map": part, "box": box, "range": (-10, 10), "signed": True}
+
+    grow.click(grown, None, empty, **QUIET)
+    return heat, plain
+
+
+def heat_values() -> np.ndarray:
+    """(6, 6): cell (row r, column c) holds r - c, but 8.25 at row 1, column 4."""
+    values = np.subtract.outer(np.arange(6.0), np.arange(6.0))
+    values[1, 4] = 8.25
+    return values
+
+
+SHOWN = {"picture": show_picture, "example": show_first_example, "heat": show_heat}
 
 
 def build() -> gr.Blocks:

@@ -7,6 +7,7 @@ Wire `picture.input(...)`, which fires when the visitor chose, changed or remove
 also when the language is switched.
 """
 
+import mimetypes
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,19 @@ from demos.shell.words import both
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.pictures import LIMITS, Picture, open_picture
 
-WORDS = (
-    "choose choose_other remove drop_here examples picture_shown uploading checking too_big upload_failed not_a_file"
-).split()
+WORDS = [
+    "choose",
+    "choose_other",
+    "remove",
+    "drop_here",
+    "examples",
+    "picture_shown",
+    "uploading",
+    "checking",
+    "too_big",
+    "upload_failed",
+    "not_a_file",
+]
 
 
 class PictureInput(gr.HTML):
