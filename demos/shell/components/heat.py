@@ -4,10 +4,10 @@ A value is {"picture", "map", "box", "signed", "range"}:
 
     HeatMap() <- {"picture": picture, "map": values, "box": (x0, y0, x1, y1), "signed": True}
 
-picture: a `Picture`, its pixels (H, W, 3) uint8, or what `ready(picture)` gave: while a map streams in, make that once.
-map: (h, w) floats, row 0 at the top; NaN where nothing is computed yet. box: where the map lies, in pixels of the
-picture; left out, all of it. signed: zero has a meaning, and gets the middle of the diverging colours. range: the values
-at both ends of the colours; left out, those of the map itself.
+picture: a `Picture`, its pixels (H, W, 3) uint8, or what `ready(picture)` gave: while a map streams in, make that
+once. map: (h, w) floats, row 0 at the top; NaN where nothing is computed yet. box: where the map lies, in pixels of
+the picture; left out, all of it. signed: zero has a meaning, and gets the middle of the diverging colours. range: the
+values at both ends of the colours; left out, those of the map itself.
 """
 
 from collections.abc import Mapping

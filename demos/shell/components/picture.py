@@ -81,9 +81,7 @@ class PictureInput(gr.HTML):
         except UserError as error:
             return {"refused": door.in_both(error.key, **error.values)}
         if payload.get("example") and not shown["preview"]:
-            shown["preview"] = door.data_url(
-                path.read_bytes(), "image/" + path.suffix.lstrip(".").replace("jpg", "jpeg")
-            )
+            shown["preview"] = door.data_url(path.read_bytes(), mimetypes.guess_type(path)[0])
         return shown
 
     def preprocess(self, payload: Any) -> Picture | None:
