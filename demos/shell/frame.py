@@ -110,7 +110,8 @@ def _lay_out(spec: TabSpec, address: str, lang, outbox, specs) -> None:
     """Build the tab, with a note on the settings of the address that it could not use."""
     link = links.parse(address)
     link = link if link.get("tab") == spec.id else Link()
-    with gr.Column() as notes:
+    gr.HTML(f'<h2 class="lucida-title">{spans(spec.title)}</h2>')
+    with gr.Column(elem_classes="lucida-notes") as notes:
         pass
     inbox = parcels.Box(tab=spec.id)
     spec.load().build(Page(spec.id, lang, link, inbox, outbox, specs))

@@ -10,18 +10,53 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from demos.shell.links import PRIVATE, choice
+from demos.shell.links import choice
 from demos.shell.words import spans, t
 
 LEVELS = ("picture", "blocks", "numbers")
 SOURCES = ("bundled", "local", "hub")
 
 
+# Radio buttons of one name, so that arrow keys move between them; gr.Radio gives each button a name of its own.
+_SWITCH_JS = """
+const root = element.closest(".lucida-leveled"), radios = [...element.querySelectorAll("input")];
+const show = () => {
+  root.dataset.level = props.value;
+  radios.forEach((radio) => { radio.name = root.id; radio.checked = radio.value === props.value; });
+};
+radios.forEach((radio) => { radio.onchange = () => { props.value = radio.value; show(); trigger("change"); }; });
+watch("value", show);
+show();
+"""
+
+
+class LevelSwitch(gr.HTML):
+    """The three levels as one control; its value is the name of a level."""
+
+    def __init__(self, value: str = LEVELS[0], **kwargs):
+        options = "".join(
+            f'<label><input type="radio" value="{name}"><span>{spans(f"shell.level_{name}")}</span></label>'
+            for name in LEVELS
+        )
+        template = f'<fieldset><legend class="lucida-unseen">{spans("shell.level")}</legend>{options}</fieldset>'
+        super().__init__(
+            value,
+            html_template=template,
+            js_on_load=_SWITCH_JS,
+            apply_default_css=False,
+            elem_classes="lucida-levels",
+            **kwargs,
+        )
+
+    def api_info(self) -> dict:
+        return {"type": "string", "enum": list(LEVELS)}
+
+
 @dataclass(frozen=True)
 class Levels:
     """The switch (a setting to put into a link) and the three columns to lay a tab's results into."""
 
-    switch: gr.Radio
+    switch: LevelSwitch
     picture: gr.Column
     blocks: gr.Column
     numbers: gr.Column
@@ -29,22 +64,15 @@ class Levels:
 
 def levels(page) -> Levels:
     """Lay out the switch and three columns: `with results.levels(page).picture: ...`. Reads `level` of the link."""
-    at = choice(page.link, "level", LEVELS[0], LEVELS)
-    switch = gr.Radio(
-        [(t(f"shell.level_{name}"), name) for name in LEVELS],
-        value=at,
-        show_label=False,
-        container=False,
-        interactive=True,
-        elem_classes="lucida-levels",
-    )
-    columns = [
-        gr.Column(visible=True if name == at else "hidden", elem_classes=f"lucida-level lucida-level-{name}")
-        for name in LEVELS
-    ]
-    js = f"level => {list(LEVELS)!r}.map(name => ({{__type__: 'update', visible: name === level || 'hidden'}}))"
-    switch.change(None, switch, columns, js=js, **PRIVATE)
+    with gr.Column(elem_id=f"levels-{page.tab}", elem_classes="lucida-leveled"):
+        switch = LevelSwitch(choice(page.link, "level", LEVELS[0], LEVELS))
+        columns = [gr.Column(elem_classes=["lucida-level", f"lucida-level-{name}"]) for name in LEVELS]
     return Levels(switch, *columns)
+
+
+def actions() -> gr.Row:
+    """A row for the small buttons under a result: link, download, send to."""
+    return gr.Row(elem_classes="lucida-actions")
 
 
 def provenance(

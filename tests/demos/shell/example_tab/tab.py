@@ -40,7 +40,8 @@ def build(page):
     with shown.numbers:
         received = gr.HTML("", elem_id="received")
     results.copy_as_python("print(1)")
-    links.button(page, level_of_grey=grey, level=shown.switch)
+    with results.actions():
+        links.button(page, level_of_grey=grey, level=shown.switch)
     parcels.send_menu(page, "picture", make=_picture, inputs=[grey])
     parcels.send_menu(page, "prompt", make=lambda value: f"grey <b>{value}</b>", inputs=[grey])
     grey.input(jobs.short(_show), [grey, page.lang], answer, **jobs.SHORT)
