@@ -14,9 +14,10 @@ ROLES = ("main", "twin", "second_stage", "detector")
 
 @dataclass(frozen=True)
 class Bundled:
-    """Files in the repository. folder: below assets/models."""
+    """Files in the repository. folder: below assets/models; needs: other folders there that it reads."""
 
     folder: str
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _source(item: dict[str, Any]) -> Bundled | Hub:
     item = dict(item)
     kind = item.pop("kind")
     if kind == "bundled":
-        return Bundled(**item)
+        return Bundled(item["folder"], tuple(item.get("needs", ())))
     if kind != "hub":
         raise KeyError(f"source kind {kind!r} is neither bundled nor hub")
     item["weights"] = tuple(item["weights"])

@@ -1,0 +1,88 @@
+"""``python -m pipelines.runtime.convert FILE OUT.safetensors``: a pickled checkpoint becomes safetensors.
+
+A pickle is a program. This command reads it in a process of its own, with ``weights_only=True``, which allows
+tensors and plain containers only; run it on files that you trust, and the app then reads the result.
+"""
+
+import argparse
+import os
+import pickle
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+PREFIX = "module."  # left by DistributedDataParallel
+
+
+def convert(source: Path, target: Path) -> int:
+    """Write the tensors of a checkpoint as safetensors; returns how many.
+
+    Raises ValueError with a sentence for the command's user.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    if target.suffix != ".safetensors" or target.exists():
+        raise ValueError(f"{target.name}: the result must be a new file that ends in .safetensors")
+    _check_archive(source)
+    try:
+        checkpoint = torch.load(source, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{source.name} cannot be read as plain tensors; it may hold code or be damaged") from error
+    state = state_dict_of(checkpoint)
+    # save_file refuses tensors that share memory, and views of others.
+    state = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
+    part = target.with_name(f"{target.name}.part")
+    save_file(state, part)
+    os.replace(part, target)
+    return len(state)
+
+
+def state_dict_of(checkpoint: Any) -> dict[str, Any]:
+    """The tensors by name: taken out of a training checkpoint's wrapper, without the prefix of parallel training.
+
+    Raises ValueError when there are none.
+    """
+    import torch
+
+    for wrapper in WRAPPERS:
+        if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get(wrapper), Mapping):
+            checkpoint = checkpoint[wrapper]
+    if not isinstance(checkpoint, Mapping):
+        raise ValueError("the checkpoint is no table of tensors")
+    state = {name.removeprefix(PREFIX): v for name, v in checkpoint.items() if isinstance(v, torch.Tensor)}
+    if not state or len(state) != len(checkpoint):
+        raise ValueError("the checkpoint holds other things than tensors, or none at all")
+    return state
+
+
+def _check_archive(source: Path) -> None:
+    """torch stores its archives uncompressed: a compressed member would be a bomb."""
+    if not zipfile.is_zipfile(source):
+        return
+    with zipfile.ZipFile(source) as archive:
+        members = archive.infolist()
+    declared = sum(member.file_size for member in members)
+    if any(member.compress_type for member in members) or declared > source.stat().st_size:
+        raise ValueError(f"{source.name} is compressed, or says it is larger than it is: no torch checkpoint")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Convert a pickled checkpoint (.pt, .pth, .bin) to safetensors.")
+    parser.add_argument("file", type=Path, help="the checkpoint; only one whose origin you trust")
+    parser.add_argument("out", type=Path, help="the new file, ending in .safetensors")
+    arguments = parser.parse_args()
+    try:
+        count = convert(arguments.file, arguments.out)
+    except (ValueError, OSError) as error:
+        print(f"not converted: {error}", file=sys.stderr)
+        return 1
+    print(f"{count} tensors written to {arguments.out.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
