@@ -10,6 +10,9 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from demos.shell import look
+from demos.shell.components.canvas import Canvas
+from demos.shell.components.film import Film, frame
 from demos.shell.components.heat import HeatMap, ready
 from demos.shell.components.picture import PictureInput
 from pipelines.runtime.pictures import open_picture
@@ -50,6 +53,29 @@ def show_first_example():
     go.click(lambda p: json.dumps(describe(p)), picture, got, **QUIET)
 
 
+def show_canvas(tools=("point", "box", "brush")):
+    canvas = Canvas((OFFERED[1][0], []), tools=tools, examples=OFFERED, elem_id="it")
+    got = gr.Textbox(elem_id="got", interactive=True)
+    canvas.input(lambda value: json.dumps(value and {**describe(value[0]), "marks": value[1]}), canvas, got, **QUIET)
+
+
+def show_crop():
+    show_canvas(tools=("crop",))
+
+
+def show_film():
+    """Two strips of grey frames, step i as light as i; the second strip is the first one inverted."""
+    film = Film(strips=("components.point", "components.box"), elem_id="it")
+    go = gr.Button("go", elem_id="go")
+
+    def run():
+        for i in range(12):
+            grey = np.full((64, 96, 3), 20 * i, np.uint8)
+            yield frame(i, 12, grey, 255 - grey)
+
+    go.click(run, None, film, **QUIET)
+
+
 def show_heat():
     """A signed map of 6 x 6 cells on the middle square of a wide picture; "grow" streams it in row by row."""
     picture = open_picture(OFFERED[1][0])
@@ -78,7 +104,14 @@ def heat_values() -> np.ndarray:
     return values
 
 
-SHOWN = {"picture": show_picture, "example": show_first_example, "heat": show_heat}
+SHOWN = {
+    "film": show_film,
+    "picture": show_picture,
+    "example": show_first_example,
+    "canvas": show_canvas,
+    "crop": show_crop,
+    "heat": show_heat,
+}
 
 
 def build() -> gr.Blocks:
@@ -95,14 +128,13 @@ def build() -> gr.Blocks:
 def served(port: int | None = None):
     """The page's address while the block runs."""
     demo = build()
-    look = Path(__file__).parents[2] / "demos" / "shell" / "look.css"
-    css = look.read_text("utf-8") if look.exists() else ""
     _, address, _ = demo.launch(
         prevent_thread_lock=True,
         quiet=True,
         server_name="127.0.0.1",
         server_port=port,
-        css=css,
+        css=look.CSS,
+        theme=look.theme(),
         js=PAGE_JS,
         max_file_size="20mb",
         ssr_mode=False,

@@ -91,7 +91,7 @@ def encoded(pixels: np.ndarray, *, longest: int) -> tuple[bytes, str]:
     image = Image.fromarray(pixels)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    if image.width * image.height <= 512 * 512:
+    if image.width * image.height <= 256 * 256:
         image.save(stream, "PNG", compress_level=1)
         return stream.getvalue(), "image/png"
     image.save(stream, "JPEG", quality=90)

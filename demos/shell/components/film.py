@@ -1,0 +1,53 @@
+"""Frames that arrive one by one, then scrub and play in the browser without asking the server.
+
+    film = Film(strips=("segment.strip_noisy", "segment.strip_clean"))
+    yield frame(i, n, noisy, clean)
+
+Yield the frames in order from 0; each costs about 5 ms at 512 px, against 113 (PNG) and 192 (WebP) with gr.Image.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from demos.shell.components import door
+from demos.shell.components.parts import script, template
+from demos.shell.words import both
+
+LONGEST_PX = 1024
+WORDS = ["step", "step_of", "play", "pause", "no_frames"]
+
+
+class Film(gr.HTML):
+    """strips: the key of each strip's caption; one strip without a caption if left out. Python gets nothing from it."""
+
+    def __init__(self, value: Mapping | None = None, *, strips: Sequence[str] = (), **kwargs: Any):
+        captions = [door.in_both(key) for key in strips] or [{"en": "", "zh": ""}]
+        super().__init__(
+            value,
+            html_template=template("film.html"),
+            css_template=template("film.css"),
+            js_on_load=script("common.js", "film.js"),
+            apply_default_css=False,
+            words=both(*(f"components.{name}" for name in WORDS)),
+            strips=captions,
+            **kwargs,
+        )
+
+    def preprocess(self, payload: Any) -> None:
+        return None
+
+    def postprocess(self, value: Mapping | None) -> dict | None:
+        return None if value is None else dict(value)
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+def frame(i: int, n: int, *pictures: np.ndarray) -> dict:
+    """Frame `i` of `n`, from 0: a picture (H, W, 3) of uint8 for each strip."""
+    if not 0 <= i < n:
+        raise ValueError(f"frame {i} is not one of {n}")
+    return {"i": i, "n": n, "src": [door.data_url(*door.encoded(pixels, longest=LONGEST_PX)) for pixels in pictures]}
