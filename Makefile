@@ -32,17 +32,19 @@ format: $(VENV)/test.stamp
 
 # The results that a tab shows before any model has loaded.
 stored: $(VENV)/run.stamp
-	$(BIN)/python -m demos.stored $(ARGS)
+	for tab in $(notdir $(patsubst %/store.py,%,$(wildcard demos/*/store.py))); do \
+		$(BIN)/python -m demos.$$tab.store || exit 1; done
 
 # SHA-256 of every bundled file.
 manifest: $(VENV)/run.stamp
-	$(BIN)/python -m pipelines.runtime.weights $(ARGS)
+	$(BIN)/python -m pipelines.runtime.manifest $(ARGS)
 
 screenshots: $(VENV)/test.stamp
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 bench: $(VENV)/run.stamp
-	$(BIN)/python -m benchmarks.zero_shot $(ARGS)
+	for topic in $(basename $(notdir $(filter-out %/__init__.py,$(wildcard benchmarks/*.py)))); do \
+		$(BIN)/python -m benchmarks.$$topic $(ARGS) || exit 1; done
 
 # make train-zero_shot ARGS="--data FOLDER --device cpu --minutes 30"
 train-%: $(VENV)/run.stamp
