@@ -229,7 +229,9 @@ def test_I14_orientation(kind, orientation):
     np.testing.assert_array_equal(picture.pixels, pattern())
 
 
-@pytest.mark.parametrize("exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\0\x01"])
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\0\x01"]
+)
 def test_I15_broken_exif_is_ignored(exif):
     picture = open_picture(encode(pattern(), "JPEG", exif=exif))
     np.testing.assert_array_equal(picture.pixels, open_picture(encode(pattern(), "JPEG")).pixels)
