@@ -22,12 +22,12 @@ def convert(source: Path, target: Path) -> int:
 
     Raises ValueError with a sentence for the command's user.
     """
-    import torch
-    from safetensors.torch import save_file
-
     if target.suffix != ".safetensors" or target.exists():
         raise ValueError(f"{target.name}: the result must be a new file that ends in .safetensors")
     _check_archive(source)
+    import torch  # after the checks, which refuse at once
+    from safetensors.torch import save_file
+
     try:
         checkpoint = torch.load(source, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:

@@ -7,16 +7,24 @@ has written so far stays in the hub's cache, and the next download goes on from 
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx2
-from huggingface_hub import HfApi, hf_hub_download
+from filelock import FileLock, Timeout
+from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import tqdm
+from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.utils import build_hf_headers, tqdm
 
 from pipelines.runtime.errors import UserError
+
+# The library reads 10 MB at a time: on a slow line nothing would be heard of for longer than the app waits, and a
+# broken piece would be lost whole.
+constants.DOWNLOAD_CHUNK_SIZE = 256 * 1024
+SECONDS_BETWEEN_EVENTS = 0.2
 
 
 def emit(kind: str, **values: Any) -> None:
@@ -27,6 +35,7 @@ class Meter(tqdm):
     """Says how many bytes have come, instead of drawing a bar."""
 
     base = 0  # bytes of the files before this one
+    said = 0.0  # when it last spoke
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **{**kwargs, "disable": True})
@@ -34,7 +43,9 @@ class Meter(tqdm):
 
     def update(self, n: float | None = 1) -> None:
         self.n += n or 0
-        emit("progress", done=int(Meter.base + self.n))
+        if time.monotonic() - Meter.said > SECONDS_BETWEEN_EVENTS:
+            Meter.said = time.monotonic()
+            emit("progress", done=int(Meter.base + self.n))
 
 
 def plan(repo: str, *, revision: str | None, weights: Sequence[str], files: Sequence[str], timeout_s: float):
@@ -51,41 +62,60 @@ def plan(repo: str, *, revision: str | None, weights: Sequence[str], files: Sequ
 
 
 def fetch(task: dict[str, Any]) -> None:
-    repo, timeout_s = task["repo"], task["timeout_s"]
-    commit, sizes = plan(
-        repo, revision=task["revision"], weights=task["weights"], files=task["files"], timeout_s=timeout_s
-    )
+    repo, revision, timeout_s = task["repo"], task["revision"], task["timeout_s"]
+    commit, sizes = plan(repo, revision=revision, weights=task["weights"], files=task["files"], timeout_s=timeout_s)
     emit("plan", commit=commit, total=sum(sizes.values()))
-    paths = []
+    cache = Path(task["cache_dir"] or constants.HF_HUB_CACHE)
+    weights = next(iter(sizes))
+    fetch_blob(repo, weights, revision=revision, cache=cache, timeout_s=timeout_s, sha256=task["sha256"])
     for name, size in sizes.items():
-        path = hf_hub_download(
-            repo,
-            name,
-            revision=task["revision"] or commit,
-            cache_dir=task["cache_dir"],
-            etag_timeout=timeout_s,
-            tqdm_class=Meter,
-        )
-        paths.append(Path(path))
+        path = hf_hub_download(repo, name, revision=revision, cache_dir=cache, etag_timeout=timeout_s, tqdm_class=Meter)
         Meter.base += size
         emit("progress", done=Meter.base)
-    if task["sha256"]:
-        _check(paths[0], task["sha256"])
-    emit("end", folder=str(paths[0].parent), weights=paths[0].name)
+    emit("end", folder=str(Path(path).parent), weights=weights)
 
 
-def _check(path: Path, expected: str) -> None:
+def fetch_blob(
+    repo: str, name: str, *, revision: str | None, cache: Path, timeout_s: float, sha256: str | None
+) -> None:
+    """Put a large file into the hub's cache as a blob, going on from where an earlier download ended.
+
+    hf_hub_download begins anew each time; it finds the blob and only adds its name.
+    """
+    url = hf_hub_url(repo, name, revision=revision)
+    metadata = get_hf_file_metadata(url, timeout=timeout_s)
+    folder = cache / repo_folder_name(repo_id=repo, repo_type="model") / "blobs"
+    blob, part = folder / metadata.etag, folder / f"{metadata.etag}.part"
+    if blob.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{part}.lock", timeout=0), part.open("ab") as file:
+        http_get(
+            url,
+            file,
+            resume_size=file.tell(),
+            headers=build_hf_headers(),
+            expected_size=metadata.size,
+            tqdm_class=Meter,
+        )
+    # The hub names large files by their SHA-256: what was put together from pieces is compared with it.
+    expected = sha256 or (metadata.etag if len(metadata.etag) == 64 else None)
+    if expected:
+        _check(part, expected, name=name)
+    part.replace(blob)
+    Path(f"{part}.lock").unlink(missing_ok=True)
+
+
+def _check(part: Path, expected: str, *, name: str) -> None:
     """Hash the file, saying now and then that the work goes on; another file than the one meant is deleted."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with part.open("rb") as file:
         while block := file.read(1 << 26):
             digest.update(block)
             emit("checking")
-    found = digest.hexdigest()
-    if found != expected:
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)
-        raise UserError("errors.weights_altered", name=path.name, expected=expected, found=found)
+    if digest.hexdigest() != expected:
+        part.unlink()
+        raise UserError("errors.weights_altered", name=name, expected=expected, found=digest.hexdigest())
 
 
 def reason(error: BaseException) -> tuple[str, dict[str, Any]] | None:
@@ -106,6 +136,8 @@ def _key(error: BaseException) -> str | None:
         status = error.response.status_code
         by_status = {401: "hub_denied", 403: "hub_denied", 404: "hub_not_found", 429: "hub_busy"}
         return f"errors.{by_status.get(status, 'hub_fault')}"
+    if isinstance(error, Timeout):  # of the lock: another process downloads the same file
+        return "errors.hub_running"
     if isinstance(error, httpx2.TimeoutException):
         return "errors.hub_silent"
     if isinstance(error, httpx2.RemoteProtocolError | httpx2.ReadError) or "Consistency check failed" in str(error):

@@ -101,7 +101,8 @@ def _follow(entry: Entry, *, patience_s: float, cache_dir: Path | None, endpoint
                 case {"kind": "progress"}:
                     done = event["done"]
                 case {"kind": "error"}:
-                    raise _failure(event["key"], event["values"], host=host, done=done)
+                    values = {"title": entry.title, **event["values"]}
+                    raise _failure(event["key"], values, host=host, done=done)
                 case {"kind": "end"}:
                     yield Progress(total, total, commit)
                     return

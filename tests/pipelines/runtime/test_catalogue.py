@@ -1,0 +1,99 @@
+"""The catalogue file says what the libraries and the sources say."""
+
+import importlib
+import json
+import re
+
+import pytest
+from open_clip import get_pretrained_cfg
+
+from pipelines.runtime import local
+from pipelines.runtime.catalogue import MODELS, Bundled, Hub, read_catalogue
+from pipelines.runtime.errors import UserError
+
+CATALOGUE = read_catalogue()
+HUB = [entry for entry in CATALOGUE.entries if isinstance(entry.source, Hub)]
+BUNDLED = [entry for entry in CATALOGUE.entries if isinstance(entry.source, Bundled)]
+
+
+def ids(entries):
+    return [entry.id for entry in entries]
+
+
+def test_the_topic_has_its_bundled_pair_first():
+    assert ids(CATALOGUE.of_topic("zero_shot"))[:2] == ["lucida-clip", "lucida-siglip"]
+    assert ids(CATALOGUE.of_topic("zero_shot", role="twin"))[0] == "lucida-siglip"
+    assert CATALOGUE.find("lucida-clip").role == "main"
+
+
+def test_every_family_that_the_tab_promises_is_there():
+    architectures = {entry.architecture for entry in HUB}
+    assert {"ViT-B-32", "ViT-L-14", "ViT-B-16-SigLIP", "ViT-B-16-SigLIP2"} <= architectures
+    assert any(name.startswith("MobileCLIP") for name in architectures)
+
+
+@pytest.mark.parametrize("entry", HUB, ids=lambda entry: entry.id)
+def test_repository_is_the_one_of_open_clips_own_table(entry):
+    published = get_pretrained_cfg(entry.architecture, entry.pretrained)
+    assert published["hf_hub"].rstrip("/") == entry.source.repo
+
+
+@pytest.mark.parametrize("entry", HUB, ids=lambda entry: entry.id)
+def test_hub_entries_are_pinned_and_hold_no_pickle(entry):
+    assert re.fullmatch(r"[0-9a-f]{40}", entry.source.revision)
+    assert all(name.endswith(".safetensors") for name in entry.source.weights)
+    assert entry.source.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", entry.source.sha256)
+    assert 0.9 < entry.bytes / (4 * entry.parameters) < 1.1
+
+
+@pytest.mark.parametrize("entry", HUB, ids=lambda entry: entry.id)
+def test_image_size_is_the_architectures(entry):
+    config = json.loads(local.architectures()[entry.architecture].read_text())
+    assert config["vision_cfg"]["image_size"] == entry.image_size
+
+
+@pytest.mark.parametrize("entry", CATALOGUE.entries, ids=lambda entry: entry.id)
+def test_loader_and_texts(entry):
+    module, function = entry.loader.split(":")
+    assert callable(getattr(importlib.import_module(module), function))
+    assert entry.licence
+    assert all(entry.title.values())
+    for figure in entry.figures:
+        assert figure.source
+        assert set(figure.title) == {"en", "zh"}
+        assert 0 < figure.value < 100
+
+
+@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)
+def test_bundled_entries_know_their_folder(entry):
+    assert entry.folder == MODELS / entry.source.folder
+    assert entry.weights == entry.folder / "model.safetensors"
+
+
+def test_unknown_model():
+    with pytest.raises(UserError, match="model_unknown"):
+        CATALOGUE.find("../../etc/passwd")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('role = "main"', 'role = "boss"'),
+        ('kind = "hub"', 'kind = "ftp"'),
+        ("licence", "license"),
+        ('zh = "', 'cn = "'),
+    ],
+)
+def test_a_wrong_file_names_the_entry(change, tmp_path):
+    path = tmp_path / "catalogue.toml"
+    path.write_text((MODELS / "catalogue.toml").read_text(encoding="utf-8").replace(*change), encoding="utf-8")
+    with pytest.raises(ValueError, match="entry"):
+        read_catalogue(path)
+
+
+def test_an_id_given_twice_is_refused(tmp_path):
+    path = tmp_path / "catalogue.toml"
+    text = (MODELS / "catalogue.toml").read_text(encoding="utf-8")
+    path.write_text(text.replace('"lucida-siglip"', '"lucida-clip"'), encoding="utf-8")
+    with pytest.raises(ValueError, match="twice"):
+        read_catalogue(path)

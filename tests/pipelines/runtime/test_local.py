@@ -1,0 +1,116 @@
+"""The operator's models folder: what is listed, under which role, and what is refused with which sentence."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from pipelines.runtime.local import list_folder
+from tests.pipelines.runtime.sentences import sentence
+
+CONFIG = {"model_cfg": {"embed_dim": 8, "vision_cfg": {"image_size": 96}, "text_cfg": {}}}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    return folder
+
+
+def save(path, **tensors):
+    save_file({"logit_scale": torch.zeros(()), "w": torch.zeros(10, 10).half(), **tensors}, path)
+
+
+def only(folder):
+    (listed,) = list_folder(folder)
+    text = sentence(type("Said", (), {"key": listed.availability.reason_key, "values": listed.availability.values}))
+    return listed.entry, listed.availability, text
+
+
+def test_a_file_named_after_its_architecture(folder):
+    save(folder / "ViT-B-32__mine v2.safetensors")
+    entry, availability, _ = only(folder)
+    assert (availability.state, entry.id) == ("ready", "local:ViT-B-32__mine v2.safetensors")
+    assert (entry.architecture, entry.image_size, entry.role, entry.origin) == ("ViT-B-32", 224, "main", "local")
+    assert entry.parameters == 101
+    assert entry.memory_bytes == 404
+    assert entry.weights == folder / "ViT-B-32__mine v2.safetensors"
+
+
+def test_a_trained_bias_makes_a_twin(folder):
+    save(folder / "ViT-B-16-SigLIP__x.safetensors", logit_bias=torch.zeros(()))
+    assert only(folder)[0].role == "twin"
+
+
+def test_a_folder_with_its_config(folder):
+    (folder / "own").mkdir()
+    (folder / "own/open_clip_config.json").write_text(json.dumps(CONFIG))
+    save(folder / "own/open_clip_model.safetensors")
+    entry, availability, _ = only(folder)
+    assert (availability.state, entry.folder, entry.image_size) == ("ready", folder / "own", 96)
+    assert entry.weights == folder / "own/open_clip_model.safetensors"
+
+
+@pytest.mark.parametrize("name", ["epoch 3.pt", "a.pth", "b.ckpt", "c.bin"])
+def test_pickles_are_listed_with_the_command(folder, name):
+    (folder / name).write_bytes(b"\x80\x02 anything")
+    _, availability, text = only(folder)
+    assert (availability.state, availability.reason_key) == ("missing", "errors.weights_pickle")
+    assert "python -m pipelines.runtime.convert" in text
+    if " " in name:
+        assert "'epoch 3.pt' 'epoch 3.safetensors'" in text
+
+
+def test_a_folder_with_a_pickle_only(folder):
+    (folder / "own").mkdir()
+    (folder / "own/open_clip_config.json").write_text(json.dumps(CONFIG))
+    (folder / "own/open_clip_pytorch_model.bin").write_bytes(b"x")
+    assert only(folder)[1].reason_key == "errors.weights_pickle"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "Unknown-9__x.safetensors"])
+def test_a_name_without_an_architecture(folder, name):
+    save(folder / name)
+    _, availability, text = only(folder)
+    assert availability.reason_key == "errors.local_name"
+    assert "ViT-B-32__" in text
+
+
+def test_hidden_and_foreign_files_are_left_out(folder):
+    (folder / ".cache").write_bytes(b"x")
+    (folder / "README.md").write_text("x")
+    (folder / "pictures").mkdir()
+    assert list_folder(folder) == ()
+    assert list_folder(None) == ()
+    assert list_folder(folder / "absent") == ()
+
+
+def test_M08_a_link_out_of_the_folder(folder, tmp_path):
+    save(tmp_path / "outside.safetensors")
+    (folder / "ViT-B-32__x.safetensors").symlink_to(tmp_path / "outside.safetensors")
+    _, availability, text = only(folder)
+    assert availability.reason_key == "errors.local_outside"
+    assert str(tmp_path) not in text
+
+
+def test_M08_weights_that_lead_out_of_their_folder(folder, tmp_path):
+    (folder / "own").mkdir()
+    (folder / "own/open_clip_config.json").write_text(json.dumps(CONFIG))
+    save(tmp_path / "outside.safetensors")
+    (folder / "own/model.safetensors").symlink_to(tmp_path / "outside.safetensors")
+    assert only(folder)[1].reason_key == "errors.local_outside"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"model_cfg": {"vision_cfg": {"image_size": 1e9}}}', "[" * 5000])
+def test_a_config_that_cannot_be_read(folder, text):
+    (folder / "own").mkdir()
+    (folder / "own/open_clip_config.json").write_text(text)
+    save(folder / "own/model.safetensors")
+    assert only(folder)[1].reason_key == "errors.local_config"
+
+
+def test_M05_a_pointer_is_listed_as_what_it_is(folder):
+    (folder / "ViT-B-32__x.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    assert only(folder)[1].reason_key == "errors.weights_pointer"
