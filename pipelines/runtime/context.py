@@ -5,7 +5,7 @@ import importlib.metadata
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +191,7 @@ def _loader(name: str) -> Callable[[Entry, device.Placement], Any]:
     return getattr(importlib.import_module(module), function)
 
 
+@cache
 def _missing_package(packages: tuple[str, ...]) -> str | None:
     for package in packages:
         try:
