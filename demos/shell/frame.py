@@ -15,7 +15,7 @@ import gradio as gr
 from demos.shell import jobs, links, parcels, sessions
 from demos.shell.links import PRIVATE, Link
 from demos.shell.tabs import TabSpec
-from demos.shell.words import both, spans, t
+from demos.shell.words import LANGUAGES, say, spans, t
 
 DELETE_AFTER_S = 3600  # Gradio's temporary files: uploads, results
 API_AT_ONCE = 4
@@ -52,7 +52,7 @@ def build(specs: tuple[TabSpec, ...]) -> gr.Blocks:
         start = f"() => lucida.start({plan})"
         demo.load(None, None, [lang, note, *places, *opened.values()], js=start, **PRIVATE)
         outbox.change(None, outbox, places, js=f"parcel => lucida.send(parcel, {plan})", **PRIVATE)
-        names = json.dumps(both(*titles))
+        names = json.dumps({code: [say(key, code) for key in titles] for code in LANGUAGES})
         lang.change(None, lang, list(titles.values()), js=f"now => lucida.titles(now, {names})", **PRIVATE)
         demo.unload(sessions.forget)
         _api(specs)

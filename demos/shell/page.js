@@ -37,7 +37,7 @@
       return lang;
     },
     // Labels of bars: Gradio translates only those of tabs that are on the page.
-    titles(lang, names) { return Object.values(names[lang]).map((label) => ({ __type__: "update", label })); },
+    titles(lang, names) { return names[lang].map((label) => ({ __type__: "update", label })); },
     theme() {
       const dark = document.body.classList.toggle("dark");
       memory.set("theme", dark ? "dark" : "light");

@@ -28,7 +28,10 @@ class TabSpec:
         return import_module(self.module)
 
 
-TABS = (TabSpec(id="zero_shot", chapter="models", module="demos.zero_shot.tab", takes=("picture",)),)
+TABS = (
+    # in the order of the page; a line a tab
+    TabSpec(id="zero_shot", chapter="models", module="demos.zero_shot.tab", takes=("picture",)),
+)
 
 
 def find(name: str) -> TabSpec:
