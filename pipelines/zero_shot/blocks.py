@@ -4,6 +4,7 @@ import itertools
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -27,11 +28,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part to watch: its name, the layer whose end is its end, and the modules whose parameters it counts."""
+    """A part to watch: its name, the layer whose end is its end, and what it has learnt."""
 
     name: str
     end: nn.Module
-    owns: tuple[nn.Module, ...]
+    owns: tuple[nn.Module | nn.Parameter, ...]
 
 
 class Timeline:
@@ -57,14 +58,17 @@ class Timeline:
         for handle in self._handles:
             handle.remove()
 
-    def close(self, name: str, output: torch.Tensor, *, parameters: int) -> tuple[Block, ...]:
-        """Add what remained after the last watched layer, and return all blocks in order."""
-        counted = sum(block.parameters for block in self._blocks)
-        self._add(name, output, parameters - counted)
+    def close(self, prefix: str, output: np.ndarray, *, parameters: int) -> tuple[Block, ...]:
+        """Add what remained after the last watched layer, and return all blocks in order.
+
+        That is the projection with the scaling to unit length, or the scaling alone where nothing learnt remains.
+        """
+        remaining = parameters - sum(block.parameters for block in self._blocks)
+        self._add(prefix + ("projection" if remaining else "unit_length"), output, remaining)
         return tuple(self._blocks)
 
     def _hook(self, stage: Stage):
-        owned = sum(parameter.numel() for module in stage.owns for parameter in module.parameters())
+        owned = sum(map(_count, stage.owns))
 
         def read(_module, _inputs, output):
             self._add(stage.name, output, owned)
@@ -92,17 +96,22 @@ def image_stages(visual: nn.Module) -> list[Stage]:
         ends += [Stage("head_conv", trunk.bn2, (trunk.conv_head, trunk.bn2)), _alone("pool", trunk.global_pool)]
         return ends
     if hasattr(trunk, "patch_embed"):  # timm ViT, as SigLIP has
-        ends = [_alone("patches", trunk.patch_embed), *_layers("layers", trunk.blocks), _alone("norm", trunk.norm)]
+        embeddings = [part for part in (trunk.pos_embed, trunk.cls_token) if part is not None]
+        ends = [Stage("patches", trunk.patch_embed, (trunk.patch_embed, *embeddings))]
+        ends += [*_layers("layers", trunk.blocks), _alone("norm", trunk.norm)]
         return ends + ([_alone("pool", trunk.attn_pool)] if getattr(trunk, "attn_pool", None) else [])
     if hasattr(trunk, "stem") and hasattr(trunk, "stages"):  # timm FastViT, as MobileCLIP has
         ends = [_alone("stem", trunk.stem)]
         ends += [_alone(f"stage_{number}", stage) for number, stage in enumerate(trunk.stages, start=1)]
         return [*ends, _alone("head_conv", trunk.final_conv)]
     if hasattr(visual, "transformer"):  # open_clip's own ViT
+        embeddings = (visual.conv1, visual.class_embedding, visual.positional_embedding, visual.ln_pre)
         layers = _layers("layers", visual.transformer.resblocks)
-        return [_alone("patches", visual.conv1), *layers, _alone("norm", visual.ln_post)]
+        return [Stage("patches", visual.ln_pre, embeddings), *layers, _alone("norm", visual.ln_post)]
     if hasattr(visual, "layer4"):  # open_clip's ResNet
-        return [_alone(f"stage_{number}", getattr(visual, f"layer{number}")) for number in (1, 2, 3, 4)]
+        stem = (visual.conv1, visual.bn1, visual.conv2, visual.bn2, visual.conv3, visual.bn3)
+        stages = [_alone(f"stage_{number}", getattr(visual, f"layer{number}")) for number in (1, 2, 3, 4)]
+        return [Stage("stem", visual.avgpool, stem), *stages, _alone("pool", visual.attnpool)]
     return []
 
 
@@ -111,9 +120,13 @@ def text_stages(module: nn.Module) -> list[Stage]:
     tower = getattr(module, "text", module)
     if hasattr(tower, "token_embedding"):
         layers = _layers("text_layers", tower.transformer.resblocks)
-        return [_alone("text_embedding", tower.token_embedding), *layers, _alone("text_norm", tower.ln_final)]
-    inner = tower.transformer  # a transformers model, as in xlm-roberta towers
-    return [_alone("text_embedding", inner.embeddings), *_layers("text_layers", inner.encoder.layer)]
+        embeddings = (tower.token_embedding, tower.positional_embedding)
+        first = Stage("text_embedding", tower.token_embedding, embeddings)
+        return [first, *layers, _alone("text_norm", tower.ln_final)]
+    if hasattr(tower, "transformer"):  # a transformers model, as in xlm-roberta towers
+        inner = tower.transformer
+        return [_alone("text_embedding", inner.embeddings), *_layers("text_layers", inner.encoder.layer)]
+    return []
 
 
 def join_runs(runs: list[tuple[Block, ...]]) -> tuple[Block, ...]:
@@ -141,8 +154,8 @@ def image_parameters(module: nn.Module) -> int:
     return _count(module.visual)
 
 
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _count(part: nn.Module | nn.Parameter) -> int:
+    return part.numel() if isinstance(part, nn.Parameter) else sum(one.numel() for one in part.parameters())
 
 
 def _alone(name: str, module: nn.Module) -> Stage:

@@ -14,9 +14,9 @@ from pipelines.zero_shot.blocks import (
     text_parameters,
     text_stages,
 )
+from pipelines.zero_shot.labels import BARE, fill
 from pipelines.zero_shot.models import ZeroShotModel
 from pipelines.zero_shot.preprocess import Crop
-from pipelines.zero_shot.templates import BARE, fill
 from pipelines.zero_shot.tokens import cut_into_pieces
 
 TEXTS_A_BATCH = 128
@@ -168,12 +168,12 @@ def read_out(
         (softmax (L,), sigmoid (L,) or None where there is no bias). Infinite scale gives the limits: the softmax
         goes to the largest cosine, shared among equals.
     """
-    logits = logit_scale * (cosines.astype(np.float64) - cosines.max())
-    logits = np.nan_to_num(logits, nan=0.0, neginf=-np.inf)  # inf * 0 for the largest
+    cosines = cosines.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # infinity times zero, for the largest cosine
+        logits = np.nan_to_num(logit_scale * (cosines - cosines.max()), nan=0.0, neginf=-np.inf)
     powers = np.exp(logits)
-    if logit_bias is None:
-        return powers / powers.sum(), None
-    return powers / powers.sum(), sigmoid(logit_scale * cosines.astype(np.float64) + logit_bias)
+    softmax = powers / powers.sum()
+    return softmax, None if logit_bias is None else sigmoid(logit_scale * cosines + logit_bias)
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -193,7 +193,7 @@ def encode_picture(model: ZeroShotModel, pixels: np.ndarray, *, crop: Crop | Non
     prepared = Block("preprocess", tuple(images.shape), (time.perf_counter() - started) * 1000, 0)
     with Timeline(image_stages(model.module.visual), device=model.device) as timeline:
         features, dtype = model.image_features(images)
-        blocks = timeline.close("projection", features, parameters=image_parameters(model.module))
+        blocks = timeline.close("", features, parameters=image_parameters(model.module))
     ms = (time.perf_counter() - started) * 1000
     return EncodedPicture(features[0], view.pixels, view.region_xyxy, (prepared, *blocks), ms, dtype)
 
@@ -238,7 +238,7 @@ def _features_of(model: ZeroShotModel, texts: list[str]) -> tuple[np.ndarray, tu
         batch = missing[start : start + TEXTS_A_BATCH]
         with Timeline(text_stages(model.module), device=model.device) as timeline:
             features, _dtype = model.text_features(batch)
-            runs.append(timeline.close("text_projection", features, parameters=text_parameters(model.module)))
+            runs.append(timeline.close("text_", features, parameters=text_parameters(model.module)))
         for text, feature in zip(batch, features, strict=True):
             known[text] = feature.copy()
             model.text_cache.put(text, known[text])

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from pipelines.runtime.errors import Note, UserError
 
+SLOT = "{}"  # where a template takes the label
+BARE = SLOT  # the template that adds nothing
+
 MOST_LABELS = 1_000
 MOST_CHARACTERS = 100
 # 1,000 labels of 100 characters with their separators; checked before anything is split.
@@ -78,6 +81,12 @@ def clean_label(text: str) -> str:
     text = "".join(sign for sign in text if unicodedata.category(sign) not in ("Cc", "Cs"))
     text = " ".join(unicodedata.normalize("NFC", text).split())
     return text if any(map(_is_visible, text)) else ""
+
+
+def fill(template: str, label: str) -> str:
+    """Put the label at the template's ``{}``; every other sign stays as it is, braces in the label too."""
+    before, after = template.split(SLOT, 1)
+    return before + label + after
 
 
 def _is_visible(sign: str) -> bool:

@@ -116,6 +116,10 @@ def wrap(model_id: str, module: torch.nn.Module, tokenizer: Callable, *, placeme
     logit_scale = module.logit_scale.detach().double().exp().item()
     preprocess = Preprocess(PreprocessCfg(**open_clip.get_model_preprocess_cfg(module)))
     module = module.to(device=placement.device, dtype=placement.torch_dtype).eval().requires_grad_(False)
+    if hasattr(getattr(module.visual, "trunk", None), "conv_stem"):
+        module.visual.to(
+            memory_format=torch.channels_last
+        )  # EfficientNet: 5 to 20 % faster on a CPU; ViTs gain nothing
     return ZeroShotModel(
         id=model_id,
         module=module,

@@ -1,11 +1,15 @@
 """Sentences around a label, their ensemble, and what they change (arXiv 2103.00020, section 3.1.4)."""
 
 import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
 
 from pipelines.runtime.errors import UserError
+from pipelines.zero_shot.classify import EncodedPicture, compare, encode_labels
+from pipelines.zero_shot.labels import BARE, SLOT
+from pipelines.zero_shot.models import ZeroShotModel
 
-SLOT = "{}"
-BARE = SLOT
 MOST_TEMPLATES = 100
 MOST_CHARACTERS = 200
 
@@ -31,6 +35,18 @@ TEMPLATES = {
 }
 
 
+def parse_templates(text: str) -> tuple[str, ...]:
+    """Read templates, one a line; empty lines and repeated ones are left out. No line at all is the bare label.
+
+    Raises:
+        UserError: ``errors.templates_many`` (limit 100), and as ``check_template``.
+    """
+    lines = [line for line in str(text)[: 2 * MOST_TEMPLATES * MOST_CHARACTERS].splitlines() if line.strip()]
+    if len(lines) > MOST_TEMPLATES:
+        raise UserError("errors.templates_many", count=len(lines), most=MOST_TEMPLATES)
+    return tuple(dict.fromkeys(map(check_template, lines))) or (BARE,)
+
+
 def check_template(text: str) -> str:
     """Clean and check a template.
 
@@ -50,7 +66,37 @@ def check_template(text: str) -> str:
     return text
 
 
-def fill(template: str, label: str) -> str:
-    """Put the label at the template's ``{}``; braces in the label stay as they are."""
-    before, after = template.split(SLOT, 1)
-    return before + label + after
+@dataclass(frozen=True, eq=False)
+class TemplateLab:
+    """What the sentence around the label changes.
+
+    templates: T of them. softmax: (T + 1, L) float32, a row for each template, the ensemble of all last. sigmoid:
+    the same, or None without a trained bias. cosines: (T + 1, L) float32.
+    """
+
+    templates: tuple[str, ...]
+    labels: tuple[str, ...]
+    softmax: np.ndarray
+    sigmoid: np.ndarray | None
+    cosines: np.ndarray
+
+
+def compare_templates(
+    model: ZeroShotModel, picture: EncodedPicture, labels: tuple[str, ...], *, templates: tuple[str, ...]
+) -> TemplateLab:
+    """Classify with each template alone and with their ensemble. The text cache shares the work with ``classify``.
+
+    Args:
+        picture: from ``encode_picture``.
+        templates: at least one, checked by ``templates.check_template``.
+    """
+    encode_labels(model, labels, templates=templates)  # all texts in one go, so that batches are full
+    sets = [(template,) for template in templates] + [tuple(templates)]
+    rows = [compare(model, picture, encode_labels(model, labels, templates=one)) for one in sets]
+    return TemplateLab(
+        templates=tuple(templates),
+        labels=tuple(labels),
+        softmax=np.stack([row.softmax for row in rows]),
+        sigmoid=None if model.logit_bias is None else np.stack([row.sigmoid for row in rows]),
+        cosines=np.stack([row.cosines for row in rows]),
+    )
