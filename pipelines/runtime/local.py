@@ -8,12 +8,12 @@ import importlib.util
 import json
 import math
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from pipelines.runtime.catalogue import Availability, Entry, LocalFile
 from pipelines.runtime.errors import UserError
-from pipelines.runtime.weights import PICKLES, TensorInfo, inside, pickle_refusal, read_header
+from pipelines.runtime.weights import PICKLES, inside, pickle_refusal, read_header
 
 TOPIC = "zero_shot"
 LOADER = "pipelines.zero_shot.models:load"
@@ -84,20 +84,21 @@ def _from_file(blank: Entry, path: Path) -> Entry:
 
 
 def _measured(entry: Entry, weights: Path) -> Entry:
-    """Numbers out of the header; a trained bias tells a model trained with the sigmoid loss: a twin."""
+    status = weights.stat()
+    is_twin, parameters = _read_summary(weights, status.st_size, status.st_mtime_ns)
+    role = "twin" if is_twin else "main"
+    size = {"parameters": parameters, "bytes": status.st_size, "memory_bytes": 4 * parameters}
+    return replace(entry, weights=weights, role=role, **size)
+
+
+@lru_cache(maxsize=2 * MOST_ENTRIES)
+def _read_summary(weights: Path, size: int, mtime_ns: int) -> tuple[bool, int]:
+    """(has a trained bias, numbers in all): a bias tells a model trained with the sigmoid loss.
+
+    Read again only when the file's size or time changed.
+    """
     header = read_header(weights)
-    return replace(
-        entry,
-        weights=weights,
-        role="twin" if "logit_bias" in header else "main",
-        parameters=sum(_elements(tensor) for tensor in header.values()),
-        bytes=weights.stat().st_size,
-        memory_bytes=sum(4 * _elements(tensor) for tensor in header.values()),
-    )
-
-
-def _elements(tensor: TensorInfo) -> int:
-    return math.prod(tensor.shape)
+    return "logit_bias" in header, sum(math.prod(tensor.shape) for tensor in header.values())
 
 
 def _image_size(config: dict) -> int:
