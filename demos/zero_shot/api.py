@@ -1,0 +1,106 @@
+"""The tab's named functions for the Python client, REST and MCP: same limits and sentences as the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from demos.shell import sessions
+from demos.zero_shot import answer as answers
+from demos.zero_shot import evidence_panel, nothing, result
+from demos.zero_shot.question import read
+from pipelines.runtime.errors import UserError
+
+
+def zero_shot(
+    picture: str, labels: str, templates: str = "", model: str = "", crop: str = "own", lang: str = "en"
+) -> dict:
+    """Compare a picture with labels by CLIP's softmax and by SigLIP's sigmoid.
+
+    Args:
+        picture: the picture file, at most 20 MB and 50 megapixels
+        labels: up to 1,000 names in English or Chinese, separated by commas, Chinese commas or new lines
+        templates: sentences with {} for the label, one a line, averaged; empty for the bare names
+        model: an id of the model catalogue such as lucida-clip or clip-vit-b-32; empty for the app's choice
+        crop: own (as the model was trained), center, squash, or a box "x0,y0,x1,y1" in pixels of the picture
+        lang: en or zh, the language of error sentences
+    """
+    return result.plain(_answer(picture, labels, templates, model, crop))
+
+
+def zero_shot_evidence(
+    picture: str, labels: str, label: str, against: str = "", method: str = "gradient", model: str = "",
+    crop: str = "own", lang: str = "en",
+) -> dict:  # fmt: skip
+    """Say where in the picture the evidence for a label lies, or for one label minus another.
+
+    Args:
+        picture: the picture file, at most 20 MB and 50 megapixels
+        labels: the list of labels, separated by commas or new lines
+        label: the label of the list to explain
+        against: a second label of the list whose evidence is subtracted; empty for none
+        method: gradient (one backward pass) or occlusion (each place covered, the real drop of the score)
+        model: an id of the model catalogue; empty for the app's choice
+        crop: own, center, squash, or a box "x0,y0,x1,y1" in pixels of the picture
+        lang: en or zh, the language of error sentences
+    """
+    if method not in evidence_panel.METHODS:
+        raise UserError("zero_shot.method_unknown", method=str(method)[:40])
+    pixels = _pixels(picture)
+    answer = answers.ask(pixels, read(labels, "", crop, model))
+    target = evidence_panel.target_in(answer, label, against, "api")
+    found = evidence_panel.map_of(target, pixels, method)
+    return {
+        "model": answer.main.model_id,
+        "method": method,
+        "score": round(found.score, 6),
+        "map": [[round(float(value), 6) for value in row] for row in found.values],
+        "region_xyxy": [float(side) for side in found.region_xyxy],
+    }
+
+
+def zero_shot_none_of_these(
+    picture: str, labels: str, threshold: float = -1.0, model: str = "", crop: str = "own", lang: str = "en"
+) -> dict:
+    """Say whether the best label beats ordinary words, or whether the answer is "none of these".
+
+    Args:
+        picture: the picture file, at most 20 MB and 50 megapixels
+        labels: up to 1,000 names in English or Chinese, separated by commas or new lines
+        threshold: the share of ordinary words that the best label must beat, 0 to 1; -1 for the measured one
+        model: an id of the model catalogue; empty for the app's choice
+        crop: own, center, squash, or a box "x0,y0,x1,y1" in pixels of the picture
+        lang: en or zh, the language of error sentences
+    """
+    limit = None if threshold == -1 else _share(threshold)
+    main = _answer(picture, labels, "", model, crop).main
+    return nothing.plain(main, limit)
+
+
+def _share(value) -> float:
+    """A number of 0..1; NaN is none. Raises UserError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise UserError("zero_shot.threshold_range", value=str(value)[:40])
+    return float(value)
+
+
+def _answer(picture, labels, templates, model, crop) -> answers.Answer:
+    question = read(labels, templates, crop, model)  # before the picture is decoded: a bad text costs nothing
+    return answers.ask(_pixels(picture), question)
+
+
+def _pixels(picture):
+    """The picture of a file that was uploaded here. Raises UserError."""
+    from pipelines.runtime.pictures import open_picture
+
+    if not isinstance(picture, str) or not picture:
+        raise UserError("errors.picture_missing")
+    if not sessions.is_own_file(picture):
+        raise UserError("errors.picture_gone")
+    return open_picture(Path(picture)).pixels
+
+
+API = {
+    "zero_shot": zero_shot,
+    "zero_shot_evidence": zero_shot_evidence,
+    "zero_shot_none_of_these": zero_shot_none_of_these,
+}

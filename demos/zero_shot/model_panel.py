@@ -1,0 +1,90 @@
+"""The model switch's other half: what the catalogue says of the chosen model, and its download on a click."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from demos.shell import jobs, sessions
+from demos.shell.words import spans, t
+from demos.zero_shot import answer as answers
+from demos.zero_shot import trials, views
+from demos.zero_shot.asked import Asked
+from demos.zero_shot.question import TOPIC
+
+BUNDLED = "lucida-clip"
+MEASURED = "zero_shot.milliseconds"  # session: {model id: milliseconds of its last classification here}
+
+
+@dataclass(frozen=True)
+class Panel:
+    facts: gr.HTML
+    fetch: gr.Button
+    status: gr.HTML
+
+
+def lay_out(page, asked: Asked, start) -> Panel:
+    gr.HTML(views.framed(views.sentence("model_about")))
+    # The app's own choice may depend on the device: it is told after the first classification, not before.
+    facts = gr.HTML(told(start.model or BUNDLED, {}), elem_id="zs-facts")
+    with gr.Row(elem_classes="zs-buttons"):
+        fetch = gr.Button(
+            t("zero_shot.download_model"), size="sm", visible=_can_download(start.model), elem_id="zs-fetch"
+        )
+        stop = gr.Button(t("shell.cancel"), size="sm", elem_id="zs-fetch-stop", visible=_can_download(start.model))
+    status = jobs.status_line()
+    fetching = fetch.click(jobs.long(on_fetch), [asked.model, page.lang], [status, facts, fetch], **jobs.LONG)
+    stop.click(lambda: spans("shell.cancelled"), None, status, cancels=[fetching], **jobs.SHORT)
+    asked.model.input(jobs.short(on_choice), [asked.model, page.lang], [facts, fetch, stop, status], **jobs.SHORT)
+    return Panel(facts, fetch, status)
+
+
+def on_choice(model, lang, request: gr.Request):
+    """The facts of the chosen model; the download is offered where it would fetch something."""
+    can = _can_download(answers.known_model(model))
+    offered, offered_stop = gr.Button(visible=can), gr.Button(visible=can)
+    return told(model, measured(request)), offered, offered_stop, ""
+
+
+def on_fetch(model, lang, request: gr.Request):
+    """Download the model, telling how far it is."""
+    for progress in answers.runtime().download(answers.known_model(model)):
+        total = trials.size(progress.total) if progress.total else "?"
+        told_now = spans("zero_shot.download_progress", done=trials.size(progress.done), total=total)
+        yield told_now, gr.skip(), gr.skip()
+    yield spans("zero_shot.download_done"), told(model, measured(request)), gr.Button(visible=False)
+
+
+def measured(request: gr.Request) -> dict[str, float]:
+    """Milliseconds of each model's last classification in this session."""
+    return sessions.of(request).get(MEASURED) or {}
+
+
+def note(answer: answers.Answer, request: gr.Request) -> dict[str, float]:
+    """Keep the time of the answer's halves and return all that is known."""
+    times = dict(measured(request))
+    for half in (answer.softmax, answer.sigmoid):
+        if half is not None:
+            times[half.model_id] = half.ms["total"]
+    sessions.of(request).put(MEASURED, times, nbytes=100 * len(times))
+    return times
+
+
+def told(model_id: str, times: dict[str, float]) -> str:
+    """The facts of a model; of the app's own choice also why it was chosen."""
+    runtime = answers.runtime()
+    if model_id:
+        return _facts(runtime.catalogue.find(model_id), times)
+    choice = runtime.choose(TOPIC)
+    why = f'<p class="zs-note">{spans(choice.reason_key, **choice.reason_values)}</p>'
+    return _facts(choice.entry, times) + views.framed(why)
+
+
+def _facts(entry, times: dict[str, float]) -> str:
+    return trials.model(entry, answers.runtime().availability(entry), measured_ms=times.get(entry.id))
+
+
+def _can_download(model_id: str) -> bool:
+    if not model_id:
+        return False
+    runtime = answers.runtime()
+    return runtime.availability(runtime.catalogue.find(model_id)).state == "download"

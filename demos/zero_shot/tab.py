@@ -1,0 +1,293 @@
+"""The zero-shot tab: layout and events, in the order in which they are seen."""
+
+from dataclasses import dataclass
+
+import gradio as gr
+import numpy as np
+
+from demos.shell import jobs, links, parcels, results, sessions
+from demos.shell.words import spans, t
+from demos.zero_shot import answer as answers
+from demos.zero_shot import (
+    api,
+    asked,
+    break_panel,
+    evidence_panel,
+    examples,
+    lab_panel,
+    model_panel,
+    nothing,
+    result,
+    views,
+)
+from demos.zero_shot.quarrel import Quarrel, Settings
+from demos.zero_shot.question import place, read
+from demos.zero_shot.refusal import Refusal
+from pipelines.runtime.errors import UserError
+
+API = api.API
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Every component that a classification fills."""
+
+    asked: asked.Asked
+    quarrel: Quarrel
+    notes: gr.HTML
+    provenance: gr.HTML
+    refusal: Refusal
+    bank: gr.Button
+    bank_status: gr.HTML
+    blocks: gr.HTML
+    worked: gr.Dropdown
+    numbers: gr.HTML
+    reliability: gr.HTML
+    code: gr.HTML
+    as_json: gr.DownloadButton
+    as_csv: gr.DownloadButton
+    evidence: evidence_panel.Panel
+    lab: lab_panel.Panel
+    attack: break_panel.Panel
+    model: model_panel.Panel
+
+
+def build(page) -> None:
+    """Lay out the tab; see `demos.shell.frame.Page`."""
+    start = asked.opening(page.link)
+    first = _opened(start)
+    gr.HTML(views.STYLE + views.framed(views.sentence("about")))
+    question = asked.lay_out(start)
+    levels = results.levels(page)
+    with levels.picture:
+        picture_level = _picture_level(page, question, start, first)
+    with levels.blocks:
+        blocks = gr.HTML(first.blocks if first else "", elem_id="zs-blocks")
+    with levels.numbers:
+        numbers = _numbers_level(start, first)
+    tools = _tools(page, question, levels, start)
+    parts = Parts(asked=question, blocks=blocks, **picture_level, **numbers, **tools)
+    _wire(page, parts, start)
+
+
+def warm() -> None:
+    """Load both models in the background, so that the first click does not wait for it."""
+    for role in ("main", "twin"):
+        try:
+            runtime = answers.runtime()
+            runtime.load(runtime.choose("zero_shot", role=role).entry.id)
+        except UserError as error:  # said to the visitor when a model is asked for
+            jobs.log.warning("not loaded ahead: %s", error)
+
+
+def _opened(start: asked.Opening) -> result.Shown | None:
+    if start.stored is None:
+        return None
+    return result.shown(start.stored.answer, live=False, example=start.example, refusal=start.stored.refusal)
+
+
+def _picture_level(page, question: asked.Asked, start: asked.Opening, first: result.Shown | None) -> dict:
+    notes = gr.HTML(first.notes if first else _hint(start), elem_id="zs-notes")
+    gr.HTML(views.framed(f"<h3>{views.word('quarrel')}</h3>", views.sentence("quarrel_about")))
+    quarrel = Quarrel(first.quarrel if first else None, start=start.run, elem_id="zs-quarrel")
+    provenance = gr.HTML(first.provenance if first else "", elem_id="zs-provenance")
+    ranked = first.ranked if first else []
+    with gr.Tabs(elem_id="zs-panels"):
+        with gr.Tab(t("zero_shot.panel_none"), id="none"):
+            gr.HTML(views.framed(views.sentence("none_about")))
+            refusal = Refusal(first.refusal if first else None, elem_id="zs-refusal")
+            bank = gr.Button(t("zero_shot.read_bank"), size="sm", visible=False, elem_id="zs-bank")
+            bank_status = jobs.status_line()
+        with gr.Tab(t("zero_shot.panel_evidence"), id="evidence") as tab:
+            evidence = evidence_panel.lay_out(page, question, ranked, tab)
+        with gr.Tab(t("zero_shot.panel_lab"), id="lab"):
+            lab = lab_panel.lay_out(page, question, start.templates, _lang(page))
+        with gr.Tab(t("zero_shot.panel_break"), id="break"):
+            attack = break_panel.lay_out(page, question, start)
+        with gr.Tab(t("zero_shot.panel_model"), id="model"):
+            model = model_panel.lay_out(page, question, start)
+    return {
+        "notes": notes, "quarrel": quarrel, "provenance": provenance, "refusal": refusal, "bank": bank,
+        "bank_status": bank_status, "evidence": evidence, "lab": lab, "attack": attack, "model": model,
+    }  # fmt: skip
+
+
+def _lang(page) -> str:
+    return "zh" if page.link.get("lang") == "zh" else "en"
+
+
+def _hint(start: asked.Opening) -> str:
+    """A link without an example: its picture was somebody's own."""
+    return "" if start.run else views.framed(views.sentence("ask_for_picture", kind="zs-verdict"))
+
+
+def _numbers_level(start: asked.Opening, first: result.Shown | None) -> dict:
+    ranked = first.ranked if first else []
+    worked = gr.Dropdown(
+        ranked, value=ranked[0] if ranked else None, label=t("zero_shot.worked"), allow_custom_value=True,
+        interactive=True, elem_id="zs-worked",
+    )  # fmt: skip
+    text = ""
+    if first:
+        main = start.stored.answer.main
+        text = views.numbers(main, chosen=main.labels.index(ranked[0]), temperature=1.0)
+    numbers = gr.HTML(text, elem_id="zs-numbers")
+    reliability = gr.HTML(first.reliability if first else "", elem_id="zs-reliability")
+    return {"worked": worked, "numbers": numbers, "reliability": reliability}
+
+
+def _tools(page, question: asked.Asked, levels: results.Levels, start: asked.Opening) -> dict:
+    """Link, downloads, "Send to" and the code, under the result."""
+    with gr.Row(elem_classes="zs-buttons"):
+        links.button(
+            page, example=question.example, labels=question.labels, templates=question.templates, crop=question.crop,
+            model=question.model, temperature=question.temperature, level=levels.switch,
+        )  # fmt: skip
+        as_json = gr.DownloadButton(t("zero_shot.download_json"), size="sm", min_width=60, elem_id="zs-json")
+        as_csv = gr.DownloadButton(t("zero_shot.download_csv"), size="sm", min_width=60, elem_id="zs-csv")
+    parcels.send_menu(page, "picture", make=_picture_to_send, inputs=[question.picture])
+    code = results.copy_as_python()
+    if start.stored:
+        code.value = result.code(start.stored.answer, Settings(), example=start.example)
+    return {"as_json": as_json, "as_csv": as_csv, "code": code}
+
+
+def _picture_to_send(picture):
+    if picture is None:
+        raise UserError("errors.picture_missing")
+    return picture.pixels
+
+
+# --- events ---
+
+
+def _wire(page, parts: Parts, start: asked.Opening) -> None:
+    a = parts.asked
+    everything = _outputs(parts)
+    inputs = [*a.inputs, a.example, parts.quarrel, page.lang]
+
+    def on_classify(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
+        return classified(parts, picture, (labels, templates, crop, model), example, quarrel, request)
+
+    def on_picture(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
+        known = examples.find(example) if isinstance(example, str) else None
+        if known:
+            labels = known.labels["zh" if lang == "zh" else "en"]
+        settled = {a.labels: labels, a.crop: "own", parts.attack.crop: "own", parts.attack.canvas: _hidden()}
+        if picture is None:
+            return {**dict.fromkeys(everything, gr.skip()), **emptied(parts), **settled}
+        shown = classified(parts, picture, (labels, templates, "own", model), example, quarrel, request)
+        return {**shown, **settled}
+
+    run = {"fn": jobs.short(on_classify), "inputs": inputs, "outputs": everything, **jobs.SHORT}
+    gr.on([a.go.click, a.labels.submit, a.model.input, a.templates.change, a.crop.change], **run)
+    parts.quarrel.start(**run)  # an event of our own: gr.on takes Gradio's only
+    taken = a.picture.input(None, a.picture, a.example, js="picture => picture?.example || ''", **links.PRIVATE)
+    taken.then(
+        jobs.short(on_picture), inputs, [*everything, a.labels, a.crop, parts.attack.crop, parts.attack.canvas],
+        **jobs.SHORT,
+    )  # fmt: skip
+    page.inbox.change(jobs.short(_received), [page.inbox, page.lang], [a.picture, a.example], **jobs.SHORT).then(**run)
+    _wire_numbers(page, parts)
+    parts.bank.click(
+        jobs.long(_on_bank), [*a.inputs, page.lang], [parts.bank_status, parts.refusal, parts.bank], **jobs.LONG
+    )
+
+
+def _hidden():
+    return gr.update(value=None, visible=False)
+
+
+def _received(parcel, lang):
+    """A picture sent from another tab."""
+    if parcel is None or parcel.kind != "picture":
+        return gr.skip(), gr.skip()
+    return str(parcel.path), ""
+
+
+def _wire_numbers(page, parts: Parts) -> None:
+    a = parts.asked
+    parts.quarrel.edit(None, parts.quarrel, a.temperature, js="v => v?.temperature ?? 1", **links.PRIVATE)
+    inputs = [*a.inputs, a.example, parts.quarrel, parts.worked, page.lang]
+    for event in (parts.quarrel.edit, parts.worked.input):
+        event(jobs.short(_on_numbers), inputs, [parts.numbers, parts.code], trigger_mode="always_last", **jobs.SHORT)
+
+
+def _on_numbers(picture, labels, templates, crop, model, example, quarrel, worked, lang, request: gr.Request):
+    """The formula for another label or temperature, and the code that prints the bars now shown."""
+    answer = answers.current(picture, read(labels, templates, crop, model), request)
+    settings = Settings.read(quarrel)
+    chosen = place(answer.main.labels, worked) if worked else int(answer.main.cosines.argmax())
+    text = views.numbers(answer.main, chosen=chosen, temperature=settings.temperature)
+    return text, result.code(answer, settings, example=example)
+
+
+def _on_bank(picture, labels, templates, crop, model, lang, request: gr.Request):
+    """Read the bank with a model that ships none, then rank the labels in it."""
+    main = answers.current(picture, read(labels, templates, crop, model), request).main
+    for step in nothing.bank_steps(main.model_id):
+        yield spans("zero_shot.read_bank_step", i=step.done, n=step.total), gr.skip(), gr.skip()
+    yield "", nothing.value_with(main, step.bank), gr.Button(visible=False)
+
+
+def classified(parts: Parts, picture, asked_for: tuple, example, quarrel, request: gr.Request) -> dict:
+    """Classify and fill every component; the panels' older results are cleared."""
+    question = read(*asked_for)
+    answer = answers.current(picture, question, request)
+    settings = Settings(temperature=Settings.read(quarrel).temperature)
+    main, example = answer.main, example if isinstance(example, str) else ""
+    shown = result.shown(
+        answer, live=True, example=example, temperature=settings.temperature, refusal=nothing.refusal_value(main)
+    )
+    best = int(np.argmax(main.cosines))
+    as_json, as_csv = result.files(answer, sessions.of(request).folder)
+    return {
+        parts.quarrel: shown.quarrel,
+        parts.notes: shown.notes,
+        parts.provenance: shown.provenance,
+        parts.refusal: shown.refusal,
+        parts.bank: gr.Button(visible=not nothing.bank_is_ready(main.model_id)),
+        parts.bank_status: "",
+        parts.blocks: shown.blocks,
+        parts.worked: gr.Dropdown(choices=shown.ranked, value=shown.ranked[0]),
+        parts.numbers: views.numbers(main, chosen=best, temperature=settings.temperature),
+        parts.reliability: shown.reliability,
+        parts.code: result.code(answer, settings, example=example),
+        parts.as_json: as_json,
+        parts.as_csv: as_csv,
+        parts.model.facts: model_panel.told(question.model, model_panel.note(answer, request)),
+        **parts.evidence.cleared(shown.ranked),
+        **parts.lab.cleared(),
+        **parts.attack.cleared(main.model_id),
+    }
+
+
+def emptied(parts: Parts) -> dict:
+    """What stands there when the picture was taken away."""
+    return {
+        parts.quarrel: None,
+        parts.refusal: None,
+        parts.notes: views.framed(views.sentence("no_picture", kind="zs-verdict")),
+        parts.provenance: "",
+        parts.blocks: "",
+        parts.numbers: "",
+        parts.evidence.gradient: None,
+        parts.evidence.occlusion: None,
+        parts.evidence.test: "",
+        **parts.lab.cleared(),
+        parts.attack.result: "",
+    }
+
+
+def _outputs(parts: Parts) -> list:
+    """The components of `classified`, each once."""
+    panels = [
+        *(parts.evidence.label_a, parts.evidence.label_b, parts.evidence.gradient, parts.evidence.occlusion),
+        *(parts.evidence.status, parts.evidence.test, parts.lab.result, parts.attack.result),
+        *(parts.attack.expectation, parts.model.facts),
+    ]
+    own = [
+        *(parts.quarrel, parts.notes, parts.provenance, parts.refusal, parts.bank, parts.bank_status, parts.blocks),
+        *(parts.worked, parts.numbers, parts.reliability, parts.code, parts.as_json, parts.as_csv),
+    ]
+    return [*own, *panels]
