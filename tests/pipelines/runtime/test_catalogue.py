@@ -5,11 +5,12 @@ import json
 import re
 
 import pytest
-from open_clip import get_pretrained_cfg
+from open_clip import create_model, get_pretrained_cfg
 
 from pipelines.runtime import local
 from pipelines.runtime.catalogue import MODELS, Bundled, Hub, read_catalogue
 from pipelines.runtime.errors import UserError
+from pipelines.runtime.memory import module_bytes
 
 CATALOGUE = read_catalogue()
 HUB = [entry for entry in CATALOGUE.entries if isinstance(entry.source, Hub)]
@@ -68,6 +69,15 @@ def test_loader_and_texts(entry):
 def test_bundled_entries_know_their_folder(entry):
     assert entry.folder == MODELS / entry.source.folder
     assert entry.weights == entry.folder / "model.safetensors"
+
+
+@pytest.mark.parametrize("entry", BUNDLED, ids=lambda entry: entry.id)
+def test_bundled_numbers_are_those_of_the_shipped_config(entry):
+    module = create_model(f"local-dir:{entry.folder}", load_weights=False, pretrained_text=False)
+    assert sum(parameter.numel() for parameter in module.parameters()) == entry.parameters
+    assert module_bytes(module) == pytest.approx(entry.memory_bytes, rel=0.02)
+    trunk = sum(parameter.numel() for parameter in module.visual.trunk.parameters())
+    assert 2 * (entry.parameters - trunk) == pytest.approx(entry.bytes, rel=0.02)  # shipped in half precision
 
 
 def test_unknown_model():
