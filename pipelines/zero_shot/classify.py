@@ -247,3 +247,39 @@ def _features_of(model: ZeroShotModel, texts: list[str]) -> tuple[np.ndarray, tu
         return np.stack([known[text] for text in texts]), model.text_cache.blocks, len(missing)
     idle = tuple(replace(block, ms=0.0) for block in model.text_cache.blocks)
     return np.stack([known[text] for text in texts]), idle, 0
+
+
+@dataclass(frozen=True, eq=False)
+class TemplateLab:
+    """What the sentence around the label changes.
+
+    templates: T of them. softmax: (T + 1, L) float32, a row for each template, the ensemble of all last. sigmoid:
+    the same, or None without a trained bias. cosines: (T + 1, L) float32.
+    """
+
+    templates: tuple[str, ...]
+    labels: tuple[str, ...]
+    softmax: np.ndarray
+    sigmoid: np.ndarray | None
+    cosines: np.ndarray
+
+
+def compare_templates(
+    model: ZeroShotModel, picture: EncodedPicture, labels: tuple[str, ...], *, templates: tuple[str, ...]
+) -> TemplateLab:
+    """Classify with each template alone and with their ensemble. The text cache shares the work with ``classify``.
+
+    Args:
+        picture: from ``encode_picture``.
+        templates: at least one, checked by ``templates.check_template``.
+    """
+    encode_labels(model, labels, templates=templates)  # all texts in one go, so that batches are full
+    sets = [(template,) for template in templates] + [tuple(templates)]
+    rows = [compare(model, picture, encode_labels(model, labels, templates=one)) for one in sets]
+    return TemplateLab(
+        templates=tuple(templates),
+        labels=tuple(labels),
+        softmax=np.stack([row.softmax for row in rows]),
+        sigmoid=None if model.logit_bias is None else np.stack([row.sigmoid for row in rows]),
+        cosines=np.stack([row.cosines for row in rows]),
+    )

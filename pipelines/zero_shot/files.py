@@ -5,11 +5,13 @@ from pathlib import Path
 
 import open_clip
 
+from pipelines.runtime.catalogue import MODELS
 from pipelines.runtime.errors import UserError
 
 CONFIG_NAME = "open_clip_config.json"
 TOKENIZER_NAMES = ("tokenizer.json", "sentencepiece.bpe.model", "spiece.model")
 SHARED_TOKENIZER = "tokenizer"
+HF_TEXT_TOWERS = ("xlm-roberta-base",)  # whose config.json lies in assets/models/zero_shot/<name>
 
 
 @dataclass(frozen=True)
@@ -70,3 +72,20 @@ def _tokenizer_folder(entry) -> Path | None:
         if any((folder / name).is_file() for name in TOKENIZER_NAMES):
             return folder
     return None
+
+
+def text_tower_override(config: dict) -> dict:
+    """Keyword arguments for open_clip.create_model that name a Hugging Face text tower's config in this repository.
+
+    open_clip would ask the hub for it while it builds the model.
+
+    Raises:
+        UserError: ``errors.architecture_unknown`` for a text tower whose config is not here.
+    """
+    name = config["text_cfg"].get("hf_model_name")
+    if not name:
+        return {}
+    if name not in HF_TEXT_TOWERS:
+        raise UserError("errors.architecture_unknown", architecture=str(name)[:60])
+    folder = MODELS / "zero_shot" / name
+    return {"text_cfg": {**config["text_cfg"], "hf_model_name": str(folder), "hf_model_pretrained": False}}

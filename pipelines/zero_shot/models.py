@@ -22,7 +22,7 @@ from open_clip.transform import PreprocessCfg
 from pipelines.runtime.device import Placement
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.weights import load_strict, read_safetensors
-from pipelines.zero_shot.files import Files, find_files
+from pipelines.zero_shot.files import Files, find_files, text_tower_override
 from pipelines.zero_shot.preprocess import Preprocess
 from pipelines.zero_shot.textcache import TextCache
 from pipelines.zero_shot.tokens import as_plain_text
@@ -141,7 +141,11 @@ def create_module(files: Files) -> torch.nn.Module:
         published = open_clip.get_pretrained_cfg(files.architecture, files.pretrained)
     with _without_random_weights_warning():
         return open_clip.create_model(
-            files.create_name, load_weights=False, pretrained_text=False, force_preprocess_cfg=published
+            files.create_name,
+            load_weights=False,
+            pretrained_text=False,
+            force_preprocess_cfg=published,
+            **text_tower_override(files.config),
         )
 
 
@@ -169,12 +173,15 @@ def load_tokenizer(files: Files) -> Callable:
         return SimpleTokenizer(context_length=context_length, **config.get("tokenizer_kwargs", {}))
     if files.tokenizer_folder is None:
         raise UserError("errors.tokenizer_missing", name=config["hf_tokenizer_name"])
+    # XLM-RoBERTa's repository has tokenizer.json alone, which does not say what pads.
+    has_config = (files.tokenizer_folder / "tokenizer_config.json").is_file()
     return HFTokenizer(
         str(files.tokenizer_folder),
         context_length=context_length,
         tokenizer_mode=config.get("tokenizer_mode"),
         local_files_only=True,
         split_special_tokens=True,  # a typed control token stays a text
+        **({} if has_config else {"pad_token": "<pad>"}),
         **config.get("tokenizer_kwargs", {}),
     )
 

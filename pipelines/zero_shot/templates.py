@@ -1,14 +1,9 @@
-"""Sentences around a label, their ensemble, and what they change (arXiv 2103.00020, section 3.1.4)."""
+"""Sentences around a label (arXiv 2103.00020, section 3.1.4). classify.compare_templates shows what they change."""
 
 import unicodedata
-from dataclasses import dataclass
-
-import numpy as np
 
 from pipelines.runtime.errors import UserError
-from pipelines.zero_shot.classify import EncodedPicture, compare, encode_labels
 from pipelines.zero_shot.labels import BARE, SLOT
-from pipelines.zero_shot.models import ZeroShotModel
 
 MOST_TEMPLATES = 100
 MOST_CHARACTERS = 200
@@ -64,39 +59,3 @@ def check_template(text: str) -> str:
     if text.count(SLOT) != 1:
         raise UserError("errors.template_slot", count=text.count(SLOT))
     return text
-
-
-@dataclass(frozen=True, eq=False)
-class TemplateLab:
-    """What the sentence around the label changes.
-
-    templates: T of them. softmax: (T + 1, L) float32, a row for each template, the ensemble of all last. sigmoid:
-    the same, or None without a trained bias. cosines: (T + 1, L) float32.
-    """
-
-    templates: tuple[str, ...]
-    labels: tuple[str, ...]
-    softmax: np.ndarray
-    sigmoid: np.ndarray | None
-    cosines: np.ndarray
-
-
-def compare_templates(
-    model: ZeroShotModel, picture: EncodedPicture, labels: tuple[str, ...], *, templates: tuple[str, ...]
-) -> TemplateLab:
-    """Classify with each template alone and with their ensemble. The text cache shares the work with ``classify``.
-
-    Args:
-        picture: from ``encode_picture``.
-        templates: at least one, checked by ``templates.check_template``.
-    """
-    encode_labels(model, labels, templates=templates)  # all texts in one go, so that batches are full
-    sets = [(template,) for template in templates] + [tuple(templates)]
-    rows = [compare(model, picture, encode_labels(model, labels, templates=one)) for one in sets]
-    return TemplateLab(
-        templates=tuple(templates),
-        labels=tuple(labels),
-        softmax=np.stack([row.softmax for row in rows]),
-        sigmoid=None if model.logit_bias is None else np.stack([row.sigmoid for row in rows]),
-        cosines=np.stack([row.cosines for row in rows]),
-    )

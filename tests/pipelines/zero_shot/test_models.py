@@ -11,6 +11,7 @@ from pipelines.runtime.catalogue import Bundled, Entry, Hub, LocalFile
 from pipelines.runtime.device import CPU
 from pipelines.runtime.errors import UserError
 from pipelines.zero_shot.classify import classify, encode_picture
+from pipelines.zero_shot.evidence import gradient_map
 from pipelines.zero_shot.files import CONFIG_NAME, Files, find_files
 from pipelines.zero_shot.models import adapt_state, create_module, load, load_files
 from tests.pipelines.zero_shot.conftest import files_in, save_random, write_config
@@ -61,17 +62,18 @@ def no_network(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-# Real architectures, random weights, fp16 files: (name, published tag, size of the view, how it resizes, objective).
+# Real architectures, random weights, fp16 files:
+# (name, published tag, size of the view, how it resizes, objective, cells of the gradient map a side).
 REAL = [
-    ("ViT-B-32", "laion2b_s34b_b79k", 224, "shortest", "softmax"),
-    ("ViT-B-16-SigLIP", "webli", 224, "squash", "sigmoid"),
-    ("MobileCLIP-S1", "datacompdr", 256, "shortest", "softmax"),
+    ("ViT-B-32", "laion2b_s34b_b79k", 224, "shortest", "softmax", 7),
+    ("ViT-B-16-SigLIP", "webli", 224, "squash", "sigmoid", 14),
+    ("MobileCLIP-S1", "datacompdr", 256, "shortest", "softmax", 8),
 ]
 
 
-@pytest.mark.parametrize(("name", "tag", "size", "resize", "objective"), REAL)
+@pytest.mark.parametrize(("name", "tag", "size", "resize", "objective", "cells"), REAL)
 def test_a_published_architecture_comes_back_from_a_folder(
-    tmp_path, no_network, picture, name, tag, size, resize, objective
+    tmp_path, no_network, picture, name, tag, size, resize, objective, cells
 ):
     if objective == "sigmoid":
         write_tokenizer(tmp_path, vocabulary_size=32000)
@@ -95,6 +97,10 @@ def test_a_published_architecture_comes_back_from_a_folder(
     total = sum(parameter.numel() for parameter in reference.parameters())
     counted = sum(block.parameters for block in result.blocks)
     assert counted == total
+    found = gradient_map(model, picture, result.text_features[0])
+    assert found.values.shape == (cells, cells) and np.ptp(found.values) > 0
+    assert found.score == pytest.approx(result.cosines[0], abs=1e-4)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in model.module.modules())
 
 
 def test_the_bundled_config_takes_its_trunk_from_the_package(tmp_path, no_network, bundled_config_folder, picture):

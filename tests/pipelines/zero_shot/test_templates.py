@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipelines.runtime.errors import UserError
-from pipelines.zero_shot.classify import classify, encode_picture
-from pipelines.zero_shot.templates import TEMPLATES, check_template, compare_templates, parse_templates
+from pipelines.zero_shot.classify import classify, compare_templates, encode_picture
+from pipelines.zero_shot.templates import TEMPLATES, check_template, parse_templates
 
 
 @pytest.mark.parametrize("text", ["", "a photo", "{0}", "{0.__class__}", "%s", "{ }", "{} and {}", None])
