@@ -65,7 +65,11 @@ def _from_folder(blank: Entry, folder: Path) -> Entry | None:
         pickles = sorted(path for path in folder.iterdir() if path.suffix in PICKLES)
         raise pickle_refusal(pickles[0]) if pickles else UserError("errors.local_no_weights", name=folder.name)
     try:
-        image_size = _image_size(json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_cfg"])
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))["model_cfg"]
+        image_size = _image_size(config)
+        # A name like "hf-hub:..." would make a library ask the network for a config.
+        if any(sign in config["vision_cfg"].get("timm_model_name", "") for sign in ":/"):
+            raise ValueError("timm_model_name")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError("errors.local_config", name=folder.name) from error
     entry = replace(blank, architecture=folder.name, image_size=image_size, folder=folder)

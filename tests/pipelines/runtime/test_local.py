@@ -103,7 +103,10 @@ def test_M08_weights_that_lead_out_of_their_folder(folder, tmp_path):
     assert only(folder)[1].reason_key == "errors.local_outside"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"model_cfg": {"vision_cfg": {"image_size": 1e9}}}', "[" * 5000])
+REMOTE = '{"model_cfg": {"vision_cfg": {"image_size": 96, "timm_model_name": "hf-hub:maker/model"}}}'
+
+
+@pytest.mark.parametrize("text", [REMOTE, "{", "[]", '{"model_cfg": {"vision_cfg": {"image_size": 1e9}}}', "[" * 5000])
 def test_a_config_that_cannot_be_read(folder, text):
     (folder / "own").mkdir()
     (folder / "own/open_clip_config.json").write_text(text)

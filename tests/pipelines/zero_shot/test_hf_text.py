@@ -8,13 +8,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import AutoConfig
+from transformers import AutoConfig, AutoModel
 
 from pipelines.runtime.catalogue import MODELS, LocalFile, read_catalogue
 from pipelines.runtime.device import CPU
 from pipelines.runtime.errors import UserError
 from pipelines.zero_shot import files
-from pipelines.zero_shot.models import load
+from pipelines.zero_shot.files import find_files
+from pipelines.zero_shot.models import create_module, load
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz 猫狗"
 
@@ -59,9 +60,6 @@ def write_model(folder, *, tower="xlm-roberta-base"):
 
 
 def test_it_comes_back_from_a_folder_and_tells_texts_apart(tmp_path, small_tower, no_network):
-    from pipelines.zero_shot.files import find_files
-    from pipelines.zero_shot.models import create_module
-
     entry = write_model(tmp_path / "own")
     module = create_module(find_files(entry))
     save_file(module.state_dict(), entry.weights)
@@ -84,8 +82,6 @@ def test_another_tower_is_refused_instead_of_downloaded(tmp_path, small_tower, n
 
 def test_the_shipped_config_has_the_published_size(no_network):
     """366 M parameters (open_clip docs/openclip_results.csv), of which the text tower holds 278 M."""
-    from transformers import AutoModel
-
     config = AutoConfig.from_pretrained(MODELS / "zero_shot/xlm-roberta-base")
     with torch.device("meta"):
         tower = AutoModel.from_config(config, add_pooling_layer=False)
