@@ -154,6 +154,8 @@ def adapt_state(state: dict[str, torch.Tensor], module: torch.nn.Module) -> dict
     state = convert_state_dict(module, state)
     if "positional_embedding" in state and not hasattr(module, "positional_embedding"):
         state = convert_to_custom_text_state_dict(state)
+    # Counted 0, 1, 2, ...: older text towers saved them, present ones make them.
+    state.pop("text.transformer.embeddings.position_ids", None)
     for name in ("logit_scale", "logit_bias"):
         parameter = getattr(module, name, None)
         if name in state and parameter is not None:
