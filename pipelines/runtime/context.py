@@ -73,7 +73,7 @@ class Runtime:
             return Availability("missing", "errors.available_no_package", {"package": missing})
         match entry.source:
             case Bundled() as source:
-                return self._bundled(source)
+                return self._bundled(source, entry.weights.name)
             case Hub():
                 found = hub.present(entry, models_dir=self.settings.models_dir)
                 if found is not None:
@@ -169,9 +169,10 @@ class Runtime:
             self.memory.clear()
             raise UserError("errors.model_out_of_memory", title=entry.title, device=placement.device) from None
 
-    def _bundled(self, source: Bundled) -> Availability:
+    def _bundled(self, source: Bundled, weights_name: str) -> Availability:
         try:
-            for folder in (source.folder, *source.needs):
+            manifest.check_folder(source.folder, models=self._models, needed=(weights_name,))
+            for folder in source.needs:
                 manifest.check_folder(folder, models=self._models)
         except UserError as error:
             return Availability("missing", error.key, error.values)

@@ -36,8 +36,8 @@ def read_manifest(models: Path = MODELS) -> dict[str, str]:
     return {name: digest for digest, name in (line.split("  ", 1) for line in lines if line)}
 
 
-def check_folder(folder: str, *, models: Path = MODELS) -> None:
-    """Compare every listed file below ``folder`` with its hash.
+def check_folder(folder: str, *, models: Path = MODELS, needed: tuple[str, ...] = ()) -> None:
+    """Compare every listed file below ``folder`` with its hash; the needed ones must be listed.
 
     Raises UserError: ``errors.bundled_missing`` (a file, or all of them) or ``errors.bundled_altered`` with both
     hashes, when one is cut, altered or exchanged.
@@ -45,6 +45,9 @@ def check_folder(folder: str, *, models: Path = MODELS) -> None:
     listed = {name: digest for name, digest in read_manifest(models).items() if name.startswith(f"{folder}/")}
     if not listed:
         raise UserError("errors.bundled_missing", file=folder)
+    for name in needed:
+        if f"{folder}/{name}" not in listed:
+            raise UserError("errors.bundled_missing", file=f"{folder}/{name}")
     for name, expected in listed.items():
         path = models / name
         if not path.is_file():

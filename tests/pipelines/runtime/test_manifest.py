@@ -64,5 +64,11 @@ def test_a_folder_that_is_not_listed_is_missing(models):
         manifest.check_folder("topic/sma", models=models)
 
 
+def test_weights_that_are_not_listed_are_missing(models):
+    (models / "topic/small/other.safetensors").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"small/other\.safetensors"):
+        manifest.check_folder("topic/small", models=models, needed=("other.safetensors",))
+
+
 def test_the_shipped_manifest_is_true():
     assert manifest.read_manifest() == manifest.list_files(MODELS)
