@@ -64,6 +64,8 @@ def _wait_until_open(url: str, process: subprocess.Popen, log: Path) -> None:
         try:
             urllib.request.urlopen(url + "config", timeout=10).close()
             return
+        except urllib.error.HTTPError:  # it asks for a password
+            return
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             time.sleep(0.1)
     pytest.fail(f"the app did not start:\n{log.read_text('utf-8', 'replace')}")
@@ -89,7 +91,8 @@ def example_app(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def example_server(example_app, tmp_path_factory) -> Iterator[Server]:
-    """That copy, running."""
+    """That copy, running, on every address of this machine."""
     log = tmp_path_factory.mktemp("example_log") / "log.txt"
-    with running(example_app, log, "--models", "bundled", "--device", "cpu") as server:
+    options = ("--models", "bundled", "--device", "cpu", "--host", "0.0.0.0")
+    with running(example_app, log, *options) as server:
         yield server

@@ -109,7 +109,7 @@ def _lazy_tab(spec: TabSpec, lang, outbox, specs):
 def _lay_out(spec: TabSpec, address: str, lang, outbox, specs) -> None:
     """Build the tab, with a note on the settings of the address that it could not use."""
     link = links.parse(address)
-    link = link if link.get("tab") == spec.id else Link()
+    link = link if link.get("tab") == spec.id else Link({"lang": link.get("lang", "en")})
     gr.HTML(f'<h2 class="lucida-title">{spans(spec.title)}</h2>')
     with gr.Column(elem_classes="lucida-notes") as notes:
         pass

@@ -76,7 +76,10 @@ def serve(chosen: Options) -> None:
         print(chosen.warning, file=sys.stderr, flush=True)
     signal.signal(signal.SIGTERM, _stop)
     address = {"server_name": chosen.host, "server_port": chosen.port, "share": chosen.share, "auth": chosen.auth}
-    build(chosen.only).launch(**address, **launch_options())
+    try:
+        build(chosen.only).launch(**address, **launch_options())
+    except KeyboardInterrupt:  # asked to end before the page was open
+        sys.exit(130)
 
 
 def sweep(folder: Path, *, older_than_s: float = 7200.0) -> None:
@@ -99,6 +102,7 @@ def _is_free(host: str, port: int) -> bool:
 
 def _stop(_signal, _frame) -> None:
     """End as after Ctrl-C; when a computation does not let go in time, end without it."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     timer = threading.Timer(CLOSING_S, os._exit, args=(143,))
     timer.daemon = True
     timer.start()

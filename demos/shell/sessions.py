@@ -133,8 +133,9 @@ def cache() -> Path:
 
 
 def is_own_file(path: str | Path) -> bool:
-    """Whether a path that came from outside lies inside that folder, links resolved."""
-    return Path(path).resolve().is_relative_to(cache())
+    """Whether a path that came from outside is a file inside that folder, links resolved."""
+    path = Path(path).resolve()
+    return path.is_relative_to(cache()) and path.is_file()
 
 
 def _remove(folder: Path) -> None:
