@@ -134,8 +134,11 @@ def cache() -> Path:
 
 def is_own_file(path: str | Path) -> bool:
     """Whether a path that came from outside is a file inside that folder, links resolved."""
-    path = Path(path).resolve()
-    return path.is_relative_to(cache()) and path.is_file()
+    try:
+        path = Path(path).resolve()
+        return path.is_relative_to(cache()) and path.is_file()
+    except (OSError, ValueError):  # a NUL in the name, a name of 10,000 letters
+        return False
 
 
 def _remove(folder: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+
+import gradio as gr
 
 from demos.shell import sessions
 from demos.zero_shot import answer as answers
@@ -12,7 +15,7 @@ from pipelines.runtime.errors import UserError
 
 
 def zero_shot(
-    picture: str, labels: str, templates: str = "", model: str = "", crop: str = "own", lang: str = "en"
+    picture: gr.FileData, labels: str, templates: str = "", model: str = "", crop: str = "own", lang: str = "en"
 ) -> dict:
     """Compare a picture with labels by CLIP's softmax and by SigLIP's sigmoid.
 
@@ -28,7 +31,7 @@ def zero_shot(
 
 
 def zero_shot_evidence(
-    picture: str, labels: str, label: str, against: str = "", method: str = "gradient", model: str = "",
+    picture: gr.FileData, labels: str, label: str, against: str = "", method: str = "gradient", model: str = "",
     crop: str = "own", lang: str = "en",
 ) -> dict:  # fmt: skip
     """Say where in the picture the evidence for a label lies, or for one label minus another.
@@ -59,7 +62,7 @@ def zero_shot_evidence(
 
 
 def zero_shot_none_of_these(
-    picture: str, labels: str, threshold: float = -1.0, model: str = "", crop: str = "own", lang: str = "en"
+    picture: gr.FileData, labels: str, threshold: float = -1.0, model: str = "", crop: str = "own", lang: str = "en"
 ) -> dict:
     """Say whether the best label beats ordinary words, or whether the answer is "none of these".
 
@@ -92,11 +95,14 @@ def _pixels(picture):
     """The picture of a file that was uploaded here. Raises UserError."""
     from pipelines.runtime.pictures import open_picture
 
-    if not isinstance(picture, str) or not picture:
+    path = picture.get("path") if isinstance(picture, Mapping) else picture  # a file of Gradio's client, or its name
+    if not path:
         raise UserError("errors.picture_missing")
-    if not sessions.is_own_file(picture):
+    if not isinstance(path, str):
+        raise UserError("errors.picture_not_file")
+    if not sessions.is_own_file(path):
         raise UserError("errors.picture_gone")
-    return open_picture(Path(picture)).pixels
+    return open_picture(Path(path)).pixels
 
 
 API = {
