@@ -67,7 +67,7 @@ def t(key: str):
 
 def say(key: str, lang: str, **values) -> str:
     """The sentence in one language. A value may itself be {"en": ..., "zh": ...}, as a model's title is."""
-    lang = lang if lang in LANGUAGES else "en"
+    lang = lang if isinstance(lang, str) and lang in LANGUAGES else "en"  # from outside it may be anything
     return _texts(key)[lang].format(**_in(lang, values))
 
 

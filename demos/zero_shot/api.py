@@ -8,6 +8,7 @@ from pathlib import Path
 import gradio as gr
 
 from demos.shell import sessions
+from demos.shell.words import say
 from demos.zero_shot import answer as answers
 from demos.zero_shot import evidence_panel, nothing, result
 from demos.zero_shot.question import read
@@ -25,9 +26,12 @@ def zero_shot(
         templates: sentences with {} for the label, one a line, averaged; empty for the bare names
         model: an id of the model catalogue such as lucida-clip or clip-vit-b-32; empty for the app's choice
         crop: own (as the model was trained), center, squash, or a box "x0,y0,x1,y1" in pixels of the picture
-        lang: en or zh, the language of error sentences
+        lang: en or zh, the language of notes and error sentences
     """
-    return result.plain(_answer(picture, labels, templates, model, crop))
+    question = read(labels, templates, crop, model)  # before the picture is decoded: a bad text costs nothing
+    opened = _opened(picture)
+    notes = [say(note.key, lang, **note.values) for note in (*opened.notes, *question.notes)]
+    return {**result.plain(answers.ask(opened.pixels, question)), "notes": notes}
 
 
 def zero_shot_evidence(
@@ -48,8 +52,9 @@ def zero_shot_evidence(
     """
     if method not in evidence_panel.METHODS:
         raise UserError("zero_shot.method_unknown", method=str(method)[:40])
-    pixels = _pixels(picture)
-    answer = answers.ask(pixels, read(labels, "", crop, model))
+    question = read(labels, "", crop, model)
+    pixels = _opened(picture).pixels
+    answer = answers.ask(pixels, question)
     target = evidence_panel.target_in(answer, label, against, "api")
     found = evidence_panel.map_of(target, pixels, method)
     return {
@@ -75,7 +80,8 @@ def zero_shot_none_of_these(
         lang: en or zh, the language of error sentences
     """
     limit = None if threshold == -1 else _share(threshold)
-    main = _answer(picture, labels, "", model, crop).main
+    question = read(labels, "", crop, model)
+    main = answers.ask(_opened(picture).pixels, question).main
     return nothing.plain(main, limit)
 
 
@@ -86,12 +92,7 @@ def _share(value) -> float:
     return float(value)
 
 
-def _answer(picture, labels, templates, model, crop) -> answers.Answer:
-    question = read(labels, templates, crop, model)  # before the picture is decoded: a bad text costs nothing
-    return answers.ask(_pixels(picture), question)
-
-
-def _pixels(picture):
+def _opened(picture):
     """The picture of a file that was uploaded here. Raises UserError."""
     from pipelines.runtime.pictures import open_picture
 
@@ -102,7 +103,7 @@ def _pixels(picture):
         raise UserError("errors.picture_not_file")
     if not sessions.is_own_file(path):
         raise UserError("errors.picture_gone")
-    return open_picture(Path(path)).pixels
+    return open_picture(Path(path))
 
 
 API = {
