@@ -83,10 +83,10 @@ def bank_steps(model: ZeroShotModel) -> Iterator[BankStep]:
     """
     words = bank_words()
     if model.id in SHIPPED:
-        features = read_safetensors(SHIPPED[model.id])["features"].float().numpy()
+        features = _shipped_features(SHIPPED[model.id])
         if features.shape[0] != len(words):
             raise ValueError(f"{SHIPPED[model.id].name}: {features.shape[0]} features for {len(words)} words")
-        yield BankStep(len(words), len(words), Bank(words, _unit(features)))
+        yield BankStep(len(words), len(words), Bank(words, features))
         return
     english = tuple(word for word, _ in words)
     if all(model.text_cache.get(word) is not None for word in english):
@@ -115,5 +115,8 @@ def rank_among(cosines: np.ndarray, bank_cosines: np.ndarray) -> NoneOfThese:
     return NoneOfThese(bank_cosines.astype(np.float32), (below / len(bank_cosines)).astype(np.float32))
 
 
-def _unit(features: np.ndarray) -> np.ndarray:
+@cache
+def _shipped_features(path: Path) -> np.ndarray:
+    """(N, D) float32, unit length, of the tensor "features" in the file."""
+    features = read_safetensors(path)["features"].float().numpy()
     return features / np.linalg.norm(features, axis=1, keepdims=True)

@@ -41,5 +41,11 @@ class TextCache:
                 _, oldest = self._features.popitem(last=False)
                 self._bytes -= oldest.nbytes
 
+    def clear(self) -> None:
+        """Forget all features."""
+        with self._lock:
+            self._features.clear()
+            self._bytes = 0
+
     def __len__(self) -> int:
         return len(self._features)
