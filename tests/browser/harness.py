@@ -1,14 +1,11 @@
 """A page with one component on it, chosen by ?show=..., and what Python got from it: for tests and for looking."""
 
 import json
-import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
-import pytest
 
 from demos.shell import look
 from demos.shell.components.canvas import Canvas
@@ -20,8 +17,6 @@ from pipelines.runtime.pictures import open_picture
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 TITLES = {"cat": {"en": "A cat, CC0", "zh": "一只猫，CC0"}, "coffee": {"en": "A cup, CC0", "zh": "一杯咖啡，CC0"}}
 OFFERED = [(EXAMPLES / f"{name}.jpg", title) for name, title in TITLES.items()]
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 # What page.js of the shell does when the language is switched, without the shell.
 PAGE_JS = """() => {
   window.speak = (locale) => {
@@ -31,32 +26,49 @@ PAGE_JS = """() => {
   speak(new URLSearchParams(location.search).get("lang") || "en");
 }"""
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+LAST = {**QUIET, "trigger_mode": "always_last"}
 
 
 def show_picture():
     picture = PictureInput(examples=OFFERED, elem_id="it")
     got = gr.Textbox(elem_id="got", interactive=True)
-    picture.input(lambda p: json.dumps(describe(p)), picture, got, **QUIET)
+    go = gr.Button("go", elem_id="go")
+    gr.on([picture.input, go.click], lambda p: json.dumps(describe(p)), picture, got, **LAST)
 
 
 def describe(picture) -> dict | None:
     if picture is None:
         return None
-    corner = picture.pixels[0, 0].tolist()
-    return {"size": list(picture.size), "corner": corner, "notes": [note.key for note in picture.notes]}
+    grid = grid_of(picture.pixels).round(1).tolist()
+    return {"size": list(picture.size), "grid": grid, "notes": [note.key for note in picture.notes]}
+
+
+def grid_of(pixels: np.ndarray) -> np.ndarray:
+    """(4, 4, 3): the mean colour of each sixteenth of a picture."""
+    rows, columns = (np.arange(side) * 4 // side for side in pixels.shape[:2])
+    return np.stack(
+        [[pixels[rows == row][:, columns == column].mean((0, 1)) for column in range(4)] for row in range(4)]
+    )
 
 
 def show_first_example():
     picture = PictureInput(OFFERED[1][0], examples=OFFERED, elem_id="it")
     got = gr.Textbox(elem_id="got", interactive=True)
     go = gr.Button("go", elem_id="go")
-    go.click(lambda p: json.dumps(describe(p)), picture, got, **QUIET)
+    go.click(lambda p: json.dumps(describe(p)), picture, got, **LAST)
 
 
 def show_canvas(tools=("point", "box", "brush")):
     canvas = Canvas((OFFERED[1][0], []), tools=tools, examples=OFFERED, elem_id="it")
     got = gr.Textbox(elem_id="got", interactive=True)
-    canvas.input(lambda value: json.dumps(value and {**describe(value[0]), "marks": value[1]}), canvas, got, **QUIET)
+    canvas.input(lambda value: json.dumps(value and marked(*value)), canvas, got, **LAST)
+
+
+def marked(picture, marks) -> dict:
+    """What Python has of a canvas: the marks, and the colour of the picture under each point."""
+    points = [mark for mark in marks if mark["kind"] == "point"]
+    under = [picture.pixels[point["y"], point["x"]].tolist() for point in points]
+    return {"size": list(picture.size), "marks": marks, "under": under}
 
 
 def show_crop():
@@ -125,7 +137,7 @@ def build() -> gr.Blocks:
 
 
 @contextmanager
-def served(port: int | None = None):
+def served(port: int):
     """The page's address while the block runs."""
     demo = build()
     _, address, _ = demo.launch(
@@ -143,18 +155,6 @@ def served(port: int | None = None):
         yield address
     finally:
         demo.close()
-
-
-@contextmanager
-def browser():
-    """A real Chromium; the test is skipped, with the reason, where there is none."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    if not Path(CHROMIUM).exists() and shutil.which(CHROMIUM) is None:
-        pytest.skip(f"no Chromium at {CHROMIUM}; set CHROMIUM to its path")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
-        started.close()
 
 
 def coded(width: int, height: int) -> np.ndarray:

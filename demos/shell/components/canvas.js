@@ -7,10 +7,11 @@ let negative = false, zoom = 1, cross = null, drawn = null;
 let past = [], future = [], markedPicture = "";
 
 const marks = () => chosen()?.marks || [];
-const W = () => chosen()?.width || img.naturalWidth;
-const H = () => chosen()?.height || img.naturalHeight;
 /** Marks belong to the picture on screen: none while another one is on its way. */
-const ready = () => chosen() && img.naturalWidth > 0 && intake.onScreen === address(chosen());
+const settled = () => chosen() && intake.onScreen === address(chosen());
+const ready = () => settled() && img.naturalWidth > 0;
+const W = () => (settled() ? chosen().width : img.naturalWidth);
+const H = () => (settled() ? chosen().height : img.naturalHeight);
 
 // --- marks and their history ---
 function setMarks(next) {
@@ -65,7 +66,7 @@ function label() {
     buttons.negative.hidden = tool !== "point";
     buttons.negative.setAttribute("aria-pressed", String(negative));
   }
-  toolbar.setAttribute("aria-label", word("tools"));
+  toolbar.setAttribute("aria-label", word("toolbar"));
   canvas.setAttribute("aria-label", word("canvas"));
   canvas.dataset.tool = tool || "hand";
   canvas.style.touchAction = !tool || tool === "point" ? "pan-x pan-y" : "none"; // one finger scrolls unless it draws
@@ -85,21 +86,26 @@ function fit() {
 }
 function layout() {
   if (!W() || !view.clientWidth) return;
-  const scale = fit() * zoom;
+  const scale = fit() * zoom, fitted = H() * fit();
+  // A magnified picture stays in its frame; only that of a wide strip grows, to be worth looking through.
+  view.style.height = zoom > 1 ? Math.max(fitted, Math.min(fitted * zoom, view.clientWidth / 2)) + "px" : "";
   sheet.style.width = W() * scale + "px";
   sheet.style.height = H() * scale + "px";
   img.style.imageRendering = scale > 2 ? "pixelated" : "auto";
   paint();
 }
-/** Zooms so that what is at (x, y) of the view, in CSS pixels from its corner, stays there. */
-function setZoom(wanted, x = view.clientWidth / 2, y = view.clientHeight / 2) {
-  const frame = view.getBoundingClientRect(), before = img.getBoundingClientRect();
-  const across = (frame.left + x - before.left) / before.width, down = (frame.top + y - before.top) / before.height;
+/** What share of the picture lies left of and above a place of the view, in CSS pixels from its corner. */
+function shareAt(x, y) {
+  const frame = view.getBoundingClientRect(), sheetFrame = img.getBoundingClientRect();
+  return [(frame.left + x - sheetFrame.left) / sheetFrame.width, (frame.top + y - sheetFrame.top) / sheetFrame.height];
+}
+/** Zooms so that `share` of the picture comes to lie at (x, y) of the view: what is there already, if left out. */
+function setZoom(wanted, x = view.clientWidth / 2, y = view.clientHeight / 2, share = shareAt(x, y)) {
   zoom = clamp(wanted, 1, MAX_ZOOM);
   layout();
-  const after = img.getBoundingClientRect();
-  view.scrollLeft += after.left + across * after.width - (frame.left + x);
-  view.scrollTop += after.top + down * after.height - (frame.top + y);
+  const frame = view.getBoundingClientRect(), sheetFrame = img.getBoundingClientRect();
+  view.scrollLeft += sheetFrame.left + share[0] * sheetFrame.width - (frame.left + x);
+  view.scrollTop += sheetFrame.top + share[1] * sheetFrame.height - (frame.top + y);
   able();
 }
 /** Where an event is in the picture. Its rectangle is measured now, so that this is right at any zoom and scroll;

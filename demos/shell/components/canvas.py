@@ -1,7 +1,7 @@
 """The picture input with marks on it: points, boxes, brush strokes, a crop, exact to the pixel at any zoom.
 
 Python gets (`Picture`, marks) or None and gives a picture, or (picture, marks); `marks.py` says what marks are.
-Wire `canvas.input(...)`: it fires after each change of the picture or its marks.
+Wire `canvas.input(..., trigger_mode="always_last")`: it fires after each change of the picture or its marks.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from pipelines.runtime.pictures import Picture
 TOOLS = ("point", "box", "brush", "crop")
 CANVAS_WORDS = [
     *(*TOOLS, "negative", "negative_hint", "crop_hint", "undo", "redo", "clear", "zoom_in", "zoom_out"),
-    *("canvas", "tools", "at_place", "marks_said"),
+    *("canvas", "toolbar", "at_place", "marks_said"),
 ]
 
 

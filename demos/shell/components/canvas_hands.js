@@ -96,15 +96,13 @@ function between() {
 }
 function startPinch() {
   drawn = press = null;
-  pinch = { ...between(), zoom };
+  const { x, y, apart } = between();
+  pinch = { apart, zoom, share: shareAt(x, y) };
 }
-function movePinch() {
+function movePinch() { // what was between the fingers stays between them
   if (fingers.size < 2) return;
-  const now = between();
-  view.scrollLeft -= now.x - pinch.x;
-  view.scrollTop -= now.y - pinch.y;
-  setZoom((pinch.zoom * now.apart) / pinch.apart, now.x, now.y);
-  Object.assign(pinch, { x: now.x, y: now.y });
+  const { x, y, apart } = between();
+  setZoom((pinch.zoom * apart) / pinch.apart, x, y, pinch.share);
 }
 function endPinch() {
   if (fingers.size === 0) pinch = null; // the finger that stays must not mark
@@ -168,20 +166,19 @@ canvas.addEventListener("keydown", (event) => {
 });
 
 // --- a picture comes on screen ---
-function screen(src, value) {
-  const name = value ? nameOf(value) : "";
-  if (value && name !== markedPicture) [past, future, markedPicture] = [[], [], name];
+function screen(src) {
   zoom = 1;
   cross = drawn = null;
   if (src) img.src = src;
   else img.removeAttribute("src");
-  able();
 }
 /** After each change of the value: the picture's name, its marks, and which buttons can be pressed. */
 function describe(sentence) {
+  const name = nameOf(chosen());
+  if (name !== markedPicture) [past, future, markedPicture] = [[], [], name];
   img.alt = sentence;
   able();
-  paint();
+  layout();
 }
 img.addEventListener("load", layout);
 addEventListener("lucida-lang", label);

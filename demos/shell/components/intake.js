@@ -1,7 +1,9 @@
 // How a picture gets in: choose, drop, paste, example. The file is looked at on the server before it becomes the
 // value, so that a refused one leaves the picture before it where it was. The component's own script defines
-// `screen(address, value)`, which puts a picture (or nothing) on screen.
-const intake = { turn: 0, addresses: new Map(), told: null, values: {}, onScreen: "" };
+// `screen(address)`, which puts a picture (or nothing) on screen, and `describe(sentence)`, which names it.
+const intake = { turn: 0, told: null, values: {}, onScreen: "" };
+const KEPT = 12;
+const addresses = (window.lucidaPictures ||= new Map()); // of this page's pictures: one component may show another's
 const bar = $(".intake"), told = $(".told"), notes = $(".notes"), offers = $(".offers"), drop = $(".drop");
 const SUFFIX = { "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/gif": "gif", "image/avif": "avif" };
 const chosen = () => props.value || null;
@@ -16,17 +18,27 @@ function commit(value) {
 
 /** The address under which the page shows a value; "" if it has to be asked for. */
 function address(value) {
-  return intake.addresses.get(nameOf(value)) || value.preview?.url || value.picture?.url || "";
+  return addresses.get(nameOf(value)) || value.preview?.url || value.picture?.url || "";
+}
+function remember(name, src) {
+  addresses.set(name, src);
+  if (addresses.size > KEPT) addresses.delete(addresses.keys().next().value);
 }
 
 function show() {
   const value = chosen(), src = value ? address(value) : "";
   element.classList.toggle("empty", !value);
-  if (src !== intake.onScreen) {
-    intake.onScreen = src;
-    screen(src, value);
-  }
+  if (src !== intake.onScreen) screen((intake.onScreen = src));
   writeIntake();
+  if (value && !src) ask(value);
+}
+
+/** An example that came by its name only, from a link or another component: where is its picture? */
+async function ask(value) {
+  const looked = await server.look({ example: value.example }).catch(() => null);
+  if (!looked?.preview || nameOf(chosen() || {}) !== nameOf(value)) return;
+  remember(nameOf(value), looked.preview);
+  show();
 }
 
 /** `sentence` is a key of the words or a pair {en, zh}; an alert is read out at once. */
@@ -50,7 +62,7 @@ async function takeFile(file) {
   if (file.size > props.limit_bytes) return refuse("too_big", { size: mb(file.size), limit: mb(props.limit_bytes) });
   const turn = ++intake.turn, local = URL.createObjectURL(file);
   tell("uploading");
-  screen(intake.onScreen = local, null); // the browser shows the original while it travels
+  screen((intake.onScreen = local)); // the browser shows the original while it travels
   const sent = await upload(plainlyNamed(file)).catch(() => null);
   if (turn !== intake.turn) return URL.revokeObjectURL(local);
   if (!sent) return refuse("upload_failed");
@@ -72,7 +84,7 @@ async function settle(turn, choice, local) {
   if (!looked) return refuse("upload_failed");
   if (looked.refused) return refuse(looked.refused);
   const { preview, ...rest } = looked;
-  intake.addresses.set(nameOf(choice), preview || local);
+  remember(nameOf(choice), preview || local);
   tell(null);
   commit({ ...choice, ...rest });
 }
@@ -106,7 +118,8 @@ const offered = (props.offered || []).map((offer) => {
   return { ...offer, made };
 });
 offers.append(...offered.map((offer) => offer.made));
-offers.hidden = !offered.length;
+offers.hidden = !offered.length || !props.picks;
+bar.hidden = !props.picks;
 
 function writeIntake() {
   const value = chosen();
@@ -114,7 +127,7 @@ function writeIntake() {
   removeButton.textContent = word("remove");
   removeButton.hidden = !value;
   $(".hint").textContent = word("drop_here");
-  offers.setAttribute("aria-label", word("examples"));
+  offers.setAttribute("aria-label", word("offer"));
   told.textContent = !intake.told ? "" : typeof intake.told === "string" ? word(intake.told, intake.values) : intake.told[language()];
   notes.replaceChildren(...(value?.notes || []).map((note) => {
     const line = document.createElement("p");
@@ -130,14 +143,17 @@ function writeIntake() {
 }
 
 // --- drop and paste ---
-element.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+element.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  drop.classList.toggle("over", props.picks);
+});
 element.addEventListener("dragleave", () => drop.classList.remove("over"));
 element.addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  takeFile(event.dataTransfer.files[0]);
+  if (props.picks) takeFile(event.dataTransfer.files[0]);
 });
-document.addEventListener("paste", (event) => { // of the inputs on screen, the first takes it
+if (props.picks) document.addEventListener("paste", (event) => { // of the inputs on screen, the first takes it
   const file = [...(event.clipboardData?.files || [])].find((each) => each.type.startsWith("image/"));
   if (!file || event.defaultPrevented || !element.offsetParent) return;
   event.preventDefault();

@@ -3,8 +3,9 @@
 In the browser the value is {"picture": file} or {"example": id}, with "width", "height", "notes", "preview" for the
 page and "lang", the page's language, in which a refusal is told. Python gets a checked `Picture`, or None.
 
-Wire `picture.input(...)`, which fires when the visitor chose, changed or removed a picture; Gradio's `change` fires
-also when the language is switched.
+Wire `picture.input(..., trigger_mode="always_last")`, which fires when the visitor chose, changed or removed a picture.
+Gradio's `change` fires also when the language is switched; without the trigger mode, Gradio drops a choice that is made
+while the handler of the one before still runs.
 """
 
 import mimetypes
@@ -28,7 +29,7 @@ WORDS = [
     "choose_other",
     "remove",
     "drop_here",
-    "examples",
+    "offer",
     "picture_shown",
     "uploading",
     "checking",
@@ -39,9 +40,19 @@ WORDS = [
 
 
 class PictureInput(gr.HTML):
-    """examples: (path, key of the title) or (path, {"en", "zh"}) each; their id in a link is the file's stem."""
+    """examples: (path, key of the title) or (path, {"en", "zh"}) each; their id in a link is the file's stem.
 
-    def __init__(self, value: Any = None, *, examples: Iterable[door.Example | tuple] = (), **kwargs: Any):
+    picks: whether a visitor may put a picture in; without, it shows what another component's value says.
+    """
+
+    def __init__(
+        self,
+        value: Any = None,
+        *,
+        examples: Iterable[door.Example | tuple] = (),
+        picks: bool = True,
+        **kwargs: Any,
+    ):
         offered = [door.example(given) for given in examples]
         # Not named as the parameter is: Gradio would send an attribute of that name to the browser, paths and all.
         self._offered = {example.id: example for example in offered}
@@ -51,6 +62,7 @@ class PictureInput(gr.HTML):
             apply_default_css=False,
             words=both(*(f"components.{name}" for name in self._words())),
             limit_bytes=LIMITS.file_bytes,
+            picks=picks,
             offered=[
                 {"id": example.id, "title": dict(example.title), "thumbnail": door.thumbnail(example.path)}
                 for example in offered
