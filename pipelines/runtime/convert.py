@@ -71,6 +71,7 @@ def _check_archive(source: Path) -> None:
 
 
 def main() -> int:
+    """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description="Convert a pickled checkpoint (.pt, .pth, .bin) to safetensors.")
     parser.add_argument("file", type=Path, help="the checkpoint; only one whose origin you trust")
     parser.add_argument("out", type=Path, help="the new file, ending in .safetensors")

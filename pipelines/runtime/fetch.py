@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.utils import build_hf_headers, tqdm
 
@@ -28,6 +28,7 @@ SECONDS_BETWEEN_EVENTS = 0.2
 
 
 def emit(kind: str, **values: Any) -> None:
+    """Tell the app of an event: one JSON line."""
     print(json.dumps({"kind": kind, **values}), flush=True)
 
 
@@ -42,6 +43,7 @@ class Meter(tqdm):
         self.n = kwargs.get("initial") or 0
 
     def update(self, n: float | None = 1) -> None:
+        """n more bytes have come (fewer, if negative); speaks a few times a second at most."""
         self.n += n or 0
         if time.monotonic() - Meter.said > SECONDS_BETWEEN_EVENTS:
             Meter.said = time.monotonic()
@@ -62,6 +64,7 @@ def plan(repo: str, *, revision: str | None, weights: Sequence[str], files: Sequ
 
 
 def fetch(task: dict[str, Any]) -> None:
+    """Download the files of a task (see hub.py), telling of the plan, the bytes and the end."""
     repo, revision, timeout_s = task["repo"], task["revision"], task["timeout_s"]
     commit, sizes = plan(repo, revision=revision, weights=task["weights"], files=task["files"], timeout_s=timeout_s)
     emit("plan", commit=commit, total=sum(sizes.values()))
@@ -136,6 +139,8 @@ def _key(error: BaseException) -> str | None:
         status = error.response.status_code
         by_status = {401: "hub_denied", 403: "hub_denied", 404: "hub_not_found", 429: "hub_busy"}
         return f"errors.{by_status.get(status, 'hub_fault')}"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "errors.hub_offline"
     if isinstance(error, Timeout):  # of the lock: another process downloads the same file
         return "errors.hub_running"
     if isinstance(error, httpx2.TimeoutException):
@@ -150,7 +155,9 @@ def _key(error: BaseException) -> str | None:
 
 
 def main() -> int:
+    """The process; returns its exit code."""
     task = json.load(sys.stdin)
+    emit("start")  # the imports above may have taken seconds
     try:
         fetch(task)
     except Exception as error:

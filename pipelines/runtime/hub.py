@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pipelines.runtime.catalogue import Entry, Hub, in_folder
 from pipelines.runtime.errors import UserError
 
-PATIENCE_S = 8.0  # with the start of the process, a hub that says nothing is given up within 10 seconds
+PATIENCE_S = 7.5  # with the start of the process, a hub that says nothing is given up within 10 seconds
 ROOT = Path(__file__).resolve().parents[2]
 
 _running: set[str] = set()
@@ -96,6 +96,8 @@ def _follow(entry: Entry, *, patience_s: float, cache_dir: Path | None, endpoint
     try:
         for event in _events(process, patience_s):
             match event:
+                case {"kind": "start"}:
+                    continue
                 case {"kind": "plan"}:
                     total, commit = event["total"], event["commit"]
                 case {"kind": "progress"}:

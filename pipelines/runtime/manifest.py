@@ -74,6 +74,7 @@ def write_manifest(models: Path = MODELS) -> int:
 
 
 def main() -> int:
+    """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description="Write or check the SHA-256 of every bundled model file.")
     parser.add_argument("--check", action="store_true", help="only compare; exit code 1 when a file differs")
     if not parser.parse_args().check:

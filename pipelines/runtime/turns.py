@@ -20,6 +20,7 @@ class FairLock:
         self._depth = 0
 
     def acquire(self) -> None:
+        """Wait for the turn, behind those who asked before."""
         me = threading.get_ident()
         with self._guard:
             if self._holder == me:
@@ -38,6 +39,7 @@ class FairLock:
         self._holder, self._depth = me, 1
 
     def release(self) -> None:
+        """Give the turn to the next. Raises RuntimeError in a thread that does not hold it."""
         with self._guard:
             if self._holder != threading.get_ident():
                 raise RuntimeError("only the thread that holds the turn can give it back")

@@ -110,6 +110,12 @@ def test_S12_answers_with_something_else(server, cache, mode, key):
     assert refused(server, cache).key == f"errors.{key}"
 
 
+def test_S12_switched_off_by_the_operator(server, cache, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert refused(server, cache).key == "errors.hub_offline"
+    assert server.requests == []
+
+
 def test_S12_hangs(server, cache):
     server.mode = "hang"
     assert refused(server, cache).key == "errors.hub_silent"

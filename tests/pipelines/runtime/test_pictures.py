@@ -8,29 +8,24 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms
 
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.pictures import LIMITS, from_array, open_picture
+from tests.pipelines.runtime.picture_bytes import (
+    ADOBE_RGB,
+    DISPLAY_P3,
+    bmp,
+    chunk,
+    encode,
+    pattern,
+    png_with,
+    turned,
+)
 from tests.pipelines.runtime.sentences import sentence
 
 FORMATS = LIMITS.formats
 LOSSLESS = ("PNG", "TIFF", "BMP")
-
-
-def pattern(height: int = 48, width: int = 64) -> np.ndarray:
-    """A smooth picture without symmetry, (H, W, 3) uint8."""
-    y, x = np.mgrid[0:height, 0:width]
-    return np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], axis=-1).astype(np.uint8)
-
-
-def encode(image: Image.Image | np.ndarray, kind: str = "PNG", **options) -> bytes:
-    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
 
 
 def refused(source) -> UserError:
@@ -44,16 +39,6 @@ def note_keys(picture) -> list[str]:
     for note in picture.notes:
         sentence(note)
     return [note.key for note in picture.notes]
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png_with(extra: bytes) -> bytes:
-    """A small PNG with a chunk put in after its header."""
-    data = encode(pattern())
-    return data[:33] + extra + data[33:]
 
 
 @pytest.mark.parametrize("kind", LOSSLESS)
@@ -205,21 +190,6 @@ def test_I13_tiff_of_many_pages():
     assert picture.pixels[10, 10].tolist() == [255, 0, 0]
 
 
-def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Pixels as a camera would store them so that this orientation makes them upright (EXIF 2.32, table 6)."""
-    stored = {
-        1: pixels,
-        2: pixels[:, ::-1],
-        3: pixels[::-1, ::-1],
-        4: pixels[::-1],
-        5: pixels.transpose(1, 0, 2),
-        6: pixels[::-1].transpose(1, 0, 2)[::-1, ::-1],
-        7: pixels[::-1, ::-1].transpose(1, 0, 2),
-        8: pixels[::-1].transpose(1, 0, 2),
-    }
-    return np.ascontiguousarray(stored[orientation])
-
-
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_I14_orientation(kind, orientation):
@@ -241,36 +211,6 @@ def test_I15_orientation_99():
     exif = Image.Exif()
     exif[0x0112] = 99
     np.testing.assert_array_equal(open_picture(encode(pattern(), exif=exif)).pixels, pattern())
-
-
-def rgb_profile(red, green, blue, gamma: float) -> bytes:
-    """An ICC v2 matrix profile from its primaries in XYZ (D50) and one exponent."""
-
-    def number(value: float) -> bytes:
-        return struct.pack(">i", round(value * 65536))
-
-    def xyz(values) -> bytes:
-        return b"XYZ \0\0\0\0" + b"".join(number(value) for value in values)
-
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + bytes(2)
-    name = b"desc\0\0\0\0" + struct.pack(">I", 2) + b"p\0" + bytes(78)
-    tags = [(b"desc", name), (b"wtpt", xyz((0.9642, 1.0, 0.8249)))]
-    tags += [(b"rXYZ", xyz(red)), (b"gXYZ", xyz(green)), (b"bXYZ", xyz(blue))]
-    tags += [(letter + b"TRC", curve) for letter in (b"r", b"g", b"b")]
-    offset, table, data = 128 + 4 + 12 * len(tags), b"", b""
-    for signature, content in tags:
-        content += bytes(-len(content) % 4)
-        table += signature + struct.pack(">II", offset + len(data), len(content))
-        data += content
-    body = struct.pack(">I", len(tags)) + table + data
-    head = struct.pack(">I4sI4s4s4s", 128 + len(body), b"    ", 0x02100000, b"mntr", b"RGB ", b"XYZ ")
-    head += bytes(12) + b"acsp" + bytes(28) + number(0.9642) + number(1.0) + number(0.8249)
-    return head + bytes(128 - len(head)) + body
-
-
-# Primaries adapted to D50: Adobe RGB (1998) specification, section 4.3; Display P3 as in its ICC profile.
-ADOBE_RGB = rgb_profile((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457), 2.2)
-DISPLAY_P3 = rgb_profile((0.51512, 0.2412, -0.00105), (0.29198, 0.69225, 0.04189), (0.1571, 0.06657, 0.78407), 2.2)
 
 
 @pytest.mark.parametrize("profile", [ADOBE_RGB, DISPLAY_P3], ids=["AdobeRGB", "DisplayP3"])
@@ -336,13 +276,6 @@ def test_I21_pdf():
 
 def test_I22_ico():
     assert "ICO" in sentence(refused(encode(pattern(64, 64), "ICO")))
-
-
-def bmp(*, height: int = 48, depth: int = 24, offset: int = 54) -> bytes:
-    rows = pattern()[..., ::-1] if height < 0 else pattern()[::-1, :, ::-1]
-    head = struct.pack("<2sIHHI", b"BM", 54 + rows.size, 0, 0, offset)
-    info = struct.pack("<IiiHHIIiiII", 40, 64, height, 1, depth, 0, rows.size, 2835, 2835, 0, 0)
-    return head + info + np.ascontiguousarray(rows).tobytes()
 
 
 def test_I23_bmp_from_the_top_is_the_right_way_up():
@@ -425,49 +358,3 @@ def test_mpo_of_a_phone_is_one_picture():
     frames = [Image.new("RGB", (64, 48), colour) for colour in ("red", "green")]
     picture = open_picture(encode(frames[0], "MPO", save_all=True, append_images=frames[1:]))
     assert picture.notes == ()
-
-
-def seeds() -> list[bytes]:
-    with_text = PngImagePlugin.PngInfo()
-    with_text.add_text("k", "v" * 50, zip=True)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    palette = Image.fromarray(pattern()).quantize(16)
-    frames = [Image.fromarray(pattern()), Image.fromarray(255 - pattern())]
-    return [
-        *(encode(pattern(), kind) for kind in FORMATS),
-        encode(pattern(), "PNG", pnginfo=with_text, icc_profile=ADOBE_RGB, exif=exif),
-        encode(Image.fromarray(pattern()).convert("CMYK"), "JPEG", exif=exif),
-        encode(palette, "PNG", transparency=0),
-        encode(frames[0], "GIF", save_all=True, append_images=frames[1:]),
-        encode(pattern()[..., 0].astype(np.float32), "TIFF"),
-        encode(pattern(), "TIFF", compression="tiff_lzw"),
-        bmp(height=-48),
-    ]
-
-
-SEEDS = seeds()
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    seed=st.sampled_from(SEEDS),
-    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), max_size=8),
-    near_head=st.booleans(),
-    cut=st.one_of(st.none(), st.floats(0, 1)),
-)
-def test_flipped_and_cut_bytes_give_a_picture_or_a_sentence(seed, flips, near_head, cut):
-    data = bytearray(seed)
-    reach = min(len(data), 200) if near_head else len(data)
-    for position, mask in flips:
-        data[int(position * reach)] ^= mask
-    if cut is not None:
-        data = data[: int(cut * len(data))]
-    try:
-        picture = open_picture(bytes(data))
-    except UserError as error:
-        sentence(error)
-    else:
-        assert picture.pixels.dtype == np.uint8
-        assert picture.pixels.shape == (picture.size[1], picture.size[0], 3)
-        note_keys(picture)
