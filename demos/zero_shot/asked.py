@@ -49,6 +49,11 @@ class Asked:
         return [self.picture, self.labels, self.templates, self.crop, self.model]
 
 
+def view(value: str = "", **kwargs) -> gr.HTML:
+    """HTML of `views.py`, which brings its own style."""
+    return gr.HTML(value, apply_default_css=False, **kwargs)
+
+
 def opening(link: links.Link) -> Opening:
     """The stored result for a bare address; else the link's settings, each checked, the bad ones named as ignored."""
     lang = "zh" if link.get("lang") == "zh" else "en"
@@ -87,23 +92,39 @@ def _passed(link: links.Link, name: str, default: str, check) -> str:
     return value
 
 
-def lay_out(start: Opening) -> Asked:
-    """The picture, largest, and the controls: beside it on a wide screen, under it on a phone."""
-    with gr.Row(equal_height=False, elem_id="zs-ask"):
-        with gr.Column(scale=6, min_width=300):
-            known = examples.find(start.example)
-            offered = [(one.path, _title(one)) for one in examples.offered()]
-            picture = PictureInput(known.path if known else None, examples=offered, elem_id="zs-picture")
-        with gr.Column(scale=5, min_width=300):
-            labels = gr.Textbox(
-                start.labels, label=t("zero_shot.labels"), info=t("zero_shot.labels_info"), lines=1, max_lines=8,
-                placeholder=t("zero_shot.labels_hint"), interactive=True, elem_id="zs-labels",
-            )  # fmt: skip
-            go = gr.Button(t("zero_shot.classify"), variant="primary", elem_id="zs-classify")
-            model = gr.Dropdown(
-                _models(), value=start.model, label=t("zero_shot.model_choice"), allow_custom_value=True,
-                interactive=True, elem_id="zs-model",
-            )  # fmt: skip
+def lay_out_picture(start: Opening) -> PictureInput:
+    """The picture with the examples under it."""
+    known = examples.find(start.example)
+    offered = [(one.path, _title(one)) for one in examples.offered()]
+    return PictureInput(known.path if known else None, examples=offered, elem_id="zs-picture")
+
+
+def lay_out_controls(start: Opening, picture: PictureInput) -> Asked:
+    """Labels, button and model, with the settings that have no face here."""
+    labels = gr.Textbox(
+        start.labels,
+        label=t("zero_shot.labels"),
+        info=t("zero_shot.labels_info"),
+        lines=1,
+        max_lines=8,
+        placeholder=t("zero_shot.labels_hint"),
+        interactive=True,
+        elem_id="zs-labels",
+    )
+    with gr.Row(elem_id="zs-go"):
+        model = gr.Dropdown(
+            _models(),
+            value=start.model,
+            label=t("zero_shot.model_choice"),
+            show_label=False,
+            container=False,
+            allow_custom_value=True,
+            interactive=True,
+            scale=3,
+            min_width=160,
+            elem_id="zs-model",
+        )
+        go = gr.Button(t("zero_shot.classify"), variant="primary", scale=2, min_width=120, elem_id="zs-classify")
     with gr.Row(visible="hidden"):
         hidden = {name: gr.Textbox(getattr(start, name), visible="hidden") for name in ("example", "templates", "crop")}
         temperature = gr.Number(start.temperature, visible="hidden")

@@ -9,7 +9,7 @@ from demos.shell.components.canvas import Canvas
 from demos.shell.words import t
 from demos.zero_shot import answer as answers
 from demos.zero_shot import examples, nothing, trials, views
-from demos.zero_shot.asked import Asked
+from demos.zero_shot.asked import Asked, view
 from demos.zero_shot.question import CROPS, Question, read
 from demos.zero_shot.trials import Try
 
@@ -39,22 +39,22 @@ class Panel:
 
 
 def lay_out(page, asked: Asked, start) -> Panel:
-    gr.HTML(views.framed(views.sentence("break_about")))
-    with gr.Row(equal_height=True, elem_classes="zs-buttons"):
+    view(views.framed(views.sentence("break_about")))
+    with gr.Row(elem_classes="zs-line"):
         typed = gr.Textbox(
             label=t("zero_shot.typed"), info=t("zero_shot.typed_info"), max_lines=1, interactive=True, scale=4,
             elem_id="zs-typed",
         )  # fmt: skip
         write = gr.Button(t("zero_shot.write"), scale=1, min_width=110, elem_id="zs-write")
-    result = gr.HTML("", elem_id="zs-attack")
-    told = gr.HTML(expectation(start.stored.answer.main.model_id) if start.stored else "", elem_id="zs-expect")
+    result = view("", elem_id="zs-attack")
+    told = view(expectation(start.stored.answer.main.model_id) if start.stored else "", elem_id="zs-expect")
     crop, canvas = _crop(asked, start)
     gr.on([write.click, typed.submit], jobs.short(on_write), [*asked.inputs, typed, page.lang], result, **jobs.SHORT)
     return Panel(result, told, crop, canvas)
 
 
 def _crop(asked: Asked, start) -> tuple[gr.Radio, Canvas]:
-    gr.HTML(views.framed(f"<h4>{views.word('crop')}</h4>", views.sentence("crop_about")))
+    view(views.framed(f"<h4>{views.word('crop')}</h4>", views.sentence("crop_about")))
     kind = start.crop if start.crop in CROPS else "box"
     radio = gr.Radio(
         [(t(f"zero_shot.crop_{name}"), name) for name in (*CROPS, "box")], value=kind, show_label=False,

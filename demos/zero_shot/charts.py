@@ -118,7 +118,7 @@ def deletion(
     values = [float(v) for v in (*ordered, *low, *high) if math.isfinite(v)] or [0.0, 1.0]
     bottom, top = min(values), max(values)
     margin = 0.08 * (top - bottom) or 0.5
-    plane = Plane(y_range=(bottom - margin, top + margin))
+    plane = Plane(y_range=(bottom - margin, top + margin), left=60)
     body = axes(plane, x_name="zero_shot.deleted_axis", y_name="zero_shot.score_axis", x_ticks=TENTHS, y_ticks=[])
     for v in (bottom, (bottom + top) / 2, top):
         body += _level(plane, v) + text(plane.left - 6, plane.y(v) + 4, _signed(v), anchor="end")

@@ -12,7 +12,7 @@ from demos.shell.components import heat
 from demos.shell.words import spans, t
 from demos.zero_shot import answer as answers
 from demos.zero_shot import trials, views
-from demos.zero_shot.asked import Asked
+from demos.zero_shot.asked import Asked, view
 from demos.zero_shot.question import place, read
 from pipelines.runtime.errors import UserError
 
@@ -55,31 +55,40 @@ class Target:
 
 
 def lay_out(page, asked: Asked, ranked: list[str], tab: gr.Tab) -> Panel:
-    gr.HTML(views.framed(views.sentence("evidence_about")))
+    view(views.framed(views.sentence("evidence_about")))
     with gr.Row():
         label_a = _choice("label_a", ranked, ranked[0] if ranked else None)
         label_b = _choice("label_b", [(t("zero_shot.nobody"), NOBODY), *ranked], NOBODY)
-    with gr.Row():
+    with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
-            gr.HTML(views.framed(views.sentence("gradient_about")))
+            view(views.framed(_head("gradient")))
             gradient = heat.HeatMap(elem_id="zs-gradient")
         with gr.Column(min_width=280):
-            gr.HTML(views.framed(views.sentence("occlusion_about")))
+            view(views.framed(_head("occlusion")))
             occlusion = heat.HeatMap(elem_id="zs-occlusion")
+            with gr.Row(elem_classes="zs-buttons"):
+                run = gr.Button(t("zero_shot.show_occlusion"), size="sm", elem_id="zs-run-occlusion")
+                stop = gr.Button(t("shell.cancel"), size="sm", elem_id="zs-stop")
+    view(views.framed(f"<h4>{views.word('deletion')}</h4>", views.sentence("test_about")))
     with gr.Row(elem_classes="zs-buttons"):
-        run = gr.Button(t("zero_shot.show_occlusion"), size="sm", elem_id="zs-run-occlusion")
         which = gr.Radio(
-            [(t(f"zero_shot.map_{name}"), name) for name in METHODS], value="gradient", show_label=False,
-            container=False, interactive=True, elem_id="zs-which",
-        )  # fmt: skip
+            [(t(f"zero_shot.map_{name}"), name) for name in METHODS],
+            value="gradient",
+            show_label=False,
+            container=False,
+            interactive=True,
+            elem_id="zs-which",
+        )
         test = gr.Button(t("zero_shot.test_map"), size="sm", elem_id="zs-run-test")
-        stop = gr.Button(t("shell.cancel"), size="sm", elem_id="zs-stop")
     status = jobs.status_line()
-    gr.HTML(views.framed(views.sentence("test_about", kind="zs-note")))
-    chart = gr.HTML("", elem_id="zs-test")
+    chart = view("", elem_id="zs-test")
     panel = Panel(label_a, label_b, gradient, occlusion, status, chart)
     _wire(page, asked, panel, tab=tab, run=run, which=which, test=test, stop=stop)
     return panel
+
+
+def _head(method: str) -> str:
+    return f"<h4>{views.word('head_' + method)}</h4>" + views.sentence(f"{method}_about")
 
 
 def _choice(name: str, choices, value) -> gr.Dropdown:

@@ -8,7 +8,7 @@ from demos.shell import jobs, links
 from demos.shell.words import t
 from demos.zero_shot import answer as answers
 from demos.zero_shot import trials, views
-from demos.zero_shot.asked import Asked
+from demos.zero_shot.asked import Asked, view
 from demos.zero_shot.question import MOST_TEXTS, read, read_templates
 from pipelines.runtime.errors import UserError
 from pipelines.zero_shot.templates import BARE, TEMPLATES
@@ -30,7 +30,7 @@ class Panel:
 
 def lay_out(page, asked: Asked, active: str, lang: str) -> Panel:
     """active: the templates that the quarrel uses already, by a link."""
-    gr.HTML(views.framed(views.sentence("lab_about")))
+    view(views.framed(views.sentence("lab_about")))
     text = gr.Textbox(
         active or "\n".join(TEMPLATES[lang][: DOTS - 2]), label=t("zero_shot.templates"), lines=5, max_lines=12,
         interactive=True, elem_id="zs-templates",
@@ -38,7 +38,7 @@ def lay_out(page, asked: Asked, active: str, lang: str) -> Panel:
     with gr.Row(elem_classes="zs-buttons"):
         go = gr.Button(t("zero_shot.compare"), size="sm", elem_id="zs-compare")
         use = gr.Checkbox(bool(active), label=t("zero_shot.use_templates"), interactive=True, elem_id="zs-use")
-    result = gr.HTML("", elem_id="zs-lab")
+    result = view("", elem_id="zs-lab")
     panel = Panel(text, use, result)
     go.click(jobs.short(on_compare), [*asked.inputs, text, page.lang], result, **jobs.SHORT)
     active_now = "(use, text) => use ? text : ''"

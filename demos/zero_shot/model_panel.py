@@ -8,7 +8,7 @@ from demos.shell import jobs, sessions
 from demos.shell.words import spans, t
 from demos.zero_shot import answer as answers
 from demos.zero_shot import trials, views
-from demos.zero_shot.asked import Asked
+from demos.zero_shot.asked import Asked, view
 from demos.zero_shot.question import TOPIC
 
 BUNDLED = "lucida-clip"
@@ -23,9 +23,9 @@ class Panel:
 
 
 def lay_out(page, asked: Asked, start) -> Panel:
-    gr.HTML(views.framed(views.sentence("model_about")))
+    view(views.framed(views.sentence("model_about")))
     # The app's own choice may depend on the device: it is told after the first classification, not before.
-    facts = gr.HTML(told(start.model or BUNDLED, {}), elem_id="zs-facts")
+    facts = view(told(start.model or BUNDLED, {}), elem_id="zs-facts")
     with gr.Row(elem_classes="zs-buttons"):
         fetch = gr.Button(
             t("zero_shot.download_model"), size="sm", visible=_can_download(start.model), elem_id="zs-fetch"

@@ -164,8 +164,10 @@ function walk(now) {
     flow.append(step(number(m.cosines[chosen], 3), word("cosine")), "×", step(number(m.scale, 1), word("scale")));
     if (m.bias !== null) flow.append(m.bias < 0 ? "−" : "+", step(number(Math.abs(m.bias), 1), word("bias")));
     if (temperature !== 1) flow.append("÷", step(temperature.toFixed(2), word("temperature")));
-    flow.append("=", step(number(z, 2), word("logit")), "→");
-    flow.append(step(side === "softmax" && off.has(chosen) ? "–" : fixed(p), side === "softmax" ? word("softmax_over", { n }) : word("sigmoid_alone")));
+    flow.append("=", step(number(z, 2), word("logit")));
+    const end = make("span", "end", "→");
+    end.append(step(side === "softmax" && off.has(chosen) ? "–" : fixed(p), side === "softmax" ? word("softmax_over", { n }) : word("sigmoid_alone")));
+    flow.append(end);
     path.append(flow);
   }
 }

@@ -56,17 +56,22 @@ def build(page) -> None:
     """Lay out the tab; see `demos.shell.frame.Page`."""
     start = asked.opening(page.link)
     first = _opened(start)
-    gr.HTML(views.STYLE + views.framed(views.sentence("about")))
-    question = asked.lay_out(start)
-    levels = results.levels(page)
-    with levels.picture:
-        picture_level = _picture_level(page, question, start, first)
-    with levels.blocks:
-        blocks = gr.HTML(first.blocks if first else "", elem_id="zs-blocks")
-    with levels.numbers:
-        numbers = _numbers_level(start, first)
-    tools = _tools(page, question, levels, start)
-    parts = Parts(asked=question, blocks=blocks, **picture_level, **numbers, **tools)
+    asked.view(views.STYLE + views.framed(views.sentence("about")))
+    with gr.Row(equal_height=False, elem_id="zs-main"):
+        with gr.Column(min_width=320, elem_id="zs-left"):
+            picture = asked.lay_out_picture(start)
+        with gr.Column(min_width=320):
+            question = asked.lay_out_controls(start, picture)
+            levels = results.levels(page)
+            with levels.picture:
+                picture_level = _picture_level(page, question, start, first)
+            with levels.blocks:
+                blocks = asked.view(first.blocks if first else "", elem_id="zs-blocks")
+            with levels.numbers:
+                numbers = _numbers_level(start, first)
+            tools = _tools(page, question, levels, start)
+    panels = _panels(page, question, start, first)
+    parts = Parts(asked=question, blocks=blocks, **picture_level, **numbers, **tools, **panels)
     _wire(page, parts, start)
 
 
@@ -87,14 +92,19 @@ def _opened(start: asked.Opening) -> result.Shown | None:
 
 
 def _picture_level(page, question: asked.Asked, start: asked.Opening, first: result.Shown | None) -> dict:
-    notes = gr.HTML(first.notes if first else _hint(start), elem_id="zs-notes")
-    gr.HTML(views.framed(f"<h3>{views.word('quarrel')}</h3>", views.sentence("quarrel_about")))
+    notes = asked.view(first.notes if first else _hint(start), elem_id="zs-notes")
+    asked.view(views.framed(f"<h3>{views.word('quarrel')}</h3>", views.sentence("quarrel_about")))
     quarrel = Quarrel(first.quarrel if first else None, start=start.run, elem_id="zs-quarrel")
-    provenance = gr.HTML(first.provenance if first else "", elem_id="zs-provenance")
+    provenance = asked.view(first.provenance if first else "", elem_id="zs-provenance")
+    return {"notes": notes, "quarrel": quarrel, "provenance": provenance}
+
+
+def _panels(page, question, start: asked.Opening, first: result.Shown | None) -> dict:
+    """The demonstrations, across the whole width; the style sheet shows them at the level "Picture" only."""
     ranked = first.ranked if first else []
-    with gr.Tabs(elem_id="zs-panels"):
+    with gr.Tabs(elem_id="zs-panels", overflow_behavior="wrap"):
         with gr.Tab(t("zero_shot.panel_none"), id="none"):
-            gr.HTML(views.framed(views.sentence("none_about")))
+            asked.view(views.framed(views.sentence("none_about")))
             refusal = Refusal(first.refusal if first else None, elem_id="zs-refusal")
             bank = gr.Button(t("zero_shot.read_bank"), size="sm", visible=False, elem_id="zs-bank")
             bank_status = jobs.status_line()
@@ -107,8 +117,8 @@ def _picture_level(page, question: asked.Asked, start: asked.Opening, first: res
         with gr.Tab(t("zero_shot.panel_model"), id="model"):
             model = model_panel.lay_out(page, question, start)
     return {
-        "notes": notes, "quarrel": quarrel, "provenance": provenance, "refusal": refusal, "bank": bank,
-        "bank_status": bank_status, "evidence": evidence, "lab": lab, "attack": attack, "model": model,
+        "refusal": refusal, "bank": bank, "bank_status": bank_status, "evidence": evidence, "lab": lab,
+        "attack": attack, "model": model,
     }  # fmt: skip
 
 
@@ -131,14 +141,14 @@ def _numbers_level(start: asked.Opening, first: result.Shown | None) -> dict:
     if first:
         main = start.stored.answer.main
         text = views.numbers(main, chosen=main.labels.index(ranked[0]), temperature=1.0)
-    numbers = gr.HTML(text, elem_id="zs-numbers")
-    reliability = gr.HTML(first.reliability if first else "", elem_id="zs-reliability")
+    numbers = asked.view(text, elem_id="zs-numbers")
+    reliability = asked.view(first.reliability if first else "", elem_id="zs-reliability")
     return {"worked": worked, "numbers": numbers, "reliability": reliability}
 
 
 def _tools(page, question: asked.Asked, levels: results.Levels, start: asked.Opening) -> dict:
     """Link, downloads, "Send to" and the code, under the result."""
-    with gr.Row(elem_classes="zs-buttons"):
+    with results.actions():
         links.button(
             page, example=question.example, labels=question.labels, templates=question.templates, crop=question.crop,
             model=question.model, temperature=question.temperature, level=levels.switch,

@@ -9,6 +9,7 @@ import base64
 import html
 import io
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -67,20 +68,48 @@ def blocks(classification) -> str:
         f'<figure><img src="{jpeg(classification.view)}" alt="">'
         f"<figcaption>{word('view', size=classification.view.shape[0])}</figcaption></figure>"
     )
-    side = f"<div>{sentence('blocks_about')}{_row(classification.blocks)}</div>"
-    return framed(f'<div class="zs-split">{view}{side}</div>', _clock(classification.ms), _tokens(classification))
-
-
-def _row(parts) -> str:
+    parts = classification.blocks
     slowest = max((block.ms for block in parts), default=0) or 1
+    text = [block for block in parts if block.name.startswith("text_")]
+    last = [block for block in parts if block.name in READ_OUT]
+    image = [block for block in parts if block not in text and block not in last]
+    rows = "".join(
+        f"<h4>{word(name)}</h4>{_row(those, slowest)}"
+        for name, those in (("tower_image", image), ("tower_text", text), ("tower_read_out", last))
+        if those
+    )
+    return framed(
+        f'<div class="zs-split">{view}{_clock(classification.ms)}</div>',
+        sentence("blocks_about"),
+        rows,
+        _tokens(classification),
+    )
+
+
+READ_OUT = ("cosine", "readout")
+
+
+def _row(parts, slowest: float) -> str:
     items = [
-        f"<li><b>{html.escape(block.name)}</b>"
-        f"<span>{' × '.join(map(str, block.shape))}</span>"
-        f"<span>{word('parameters', n=f'{block.parameters:,}')}</span>"
+        f"<li><b>{html.escape(_named(block.name)).replace('_', '_<wbr>')}</b>"
+        f"<span>{'×'.join(map(str, block.shape))}</span>"
+        f"<span>{word('parameters', n=_counted(block.parameters))}</span>"
         f'<span>{block.ms:.1f} ms</span><i style="width:{100 * block.ms / slowest:.0f}%"></i></li>'
         for block in parts
     ]
     return f'<ol class="zs-blocks">{"".join(items)}</ol>'
+
+
+def _named(name: str) -> str:
+    """The part's name in its tower; a group of one layer by that layer: "text_layers_3_3" -> "layer_3"."""
+    return re.sub(r"^layers_(\d+)_\1$", r"layer_\1", name.removeprefix("text_"))
+
+
+def _counted(n: int) -> str:
+    """928, 14 k, 1.65 M."""
+    if n < 1_000:
+        return str(n)
+    return f"{n / 1e3:.0f} k" if n < 1e6 else f"{n / 1e6:.2f} M"
 
 
 def _clock(ms: dict[str, float]) -> str:
@@ -88,7 +117,7 @@ def _clock(ms: dict[str, float]) -> str:
         f"<dt>{word('ms_' + name) if name in _CLOCKS else html.escape(name)}</dt><dd>{value:.1f} ms</dd>"
         for name, value in ms.items()
     )
-    return f'<h4>{word("clock")}</h4><dl class="zs-facts">{rows}</dl>'
+    return f'<div><h4>{word("clock")}</h4><dl class="zs-facts">{rows}</dl></div>'
 
 
 _CLOCKS = ("preprocess", "image", "text", "total")
