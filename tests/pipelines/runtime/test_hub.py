@@ -46,7 +46,8 @@ def refused(server, cache, what=None) -> UserError:
     started = time.monotonic()
     with pytest.raises(UserError) as caught:
         download(server, cache, what)
-    assert time.monotonic() - started < 12
+    # Far more than the patience, for busy machines, and far less than the 60 seconds for which the fake hub hangs.
+    assert time.monotonic() - started < 30
     sentence(caught.value)
     return caught.value
 
@@ -99,7 +100,6 @@ def test_S12_refuses(cache):
     [
         ("page", "hub_not_hub"),
         (401, "hub_denied"),
-        (403, "hub_denied"),
         (404, "hub_not_found"),
         (429, "hub_busy"),
         (503, "hub_fault"),
