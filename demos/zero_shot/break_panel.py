@@ -61,7 +61,7 @@ def _crop(asked: Asked, start) -> tuple[gr.Radio, Canvas]:
         container=False, interactive=True, elem_id="zs-crop-kind",
     )  # fmt: skip
     offered = [(one.path, one.title) for one in examples.offered()]
-    canvas = Canvas(None, tools=["crop"], examples=offered, visible=False, elem_id="zs-crop")
+    canvas = Canvas(None, tools=["crop"], examples=offered, picks=False, visible=False, elem_id="zs-crop")
     radio.input(None, [radio, asked.picture, asked.crop], [canvas, asked.crop, canvas], js=_SHOW, **links.PRIVATE)
     canvas.input(None, [canvas, asked.crop], asked.crop, js=_BOX, **links.PRIVATE)
     return radio, canvas
