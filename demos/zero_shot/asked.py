@@ -140,11 +140,11 @@ def _title(example) -> dict[str, str]:
 
 
 def _models() -> list[tuple]:
-    """The app's own choice first, then every model of this topic by its title."""
+    """The app's own choice first, then every model of this topic by its name; the panel tells the rest."""
     entries = runtime().catalogue.of_topic(TOPIC)
-    return [(t("zero_shot.model_auto"), ""), *((_plain(entry.title), entry.id) for entry in entries)]
+    return [(t("zero_shot.model_auto"), ""), *((_name(entry.title), entry.id) for entry in entries)]
 
 
-def _plain(title: dict[str, str]) -> str:
-    """A choice's label is one text: both languages where they differ."""
-    return title["en"] if title["en"] == title["zh"] else f"{title['en']} / {title['zh']}"
+def _name(title: dict[str, str]) -> str:
+    """A model's name without what stands in brackets: the same in both languages."""
+    return title["en"].split(" (")[0]

@@ -17,41 +17,46 @@ MEASURED = "zero_shot.milliseconds"  # session: {model id: milliseconds of its l
 
 @dataclass(frozen=True)
 class Panel:
+    """chosen: fires after a choice; fetched: after a download. The tab classifies then, if the model is ready."""
+
     facts: gr.HTML
-    fetch: gr.Button
-    status: gr.HTML
+    chosen: gr.events.Dependency
+    fetched: gr.events.Dependency
 
 
-def lay_out(page, asked: Asked, start) -> Panel:
+def lay_out(page, asked: Asked, start, tabs: gr.Tabs) -> Panel:
+    """tabs: the panels, to bring this one to the front where a chosen model must be downloaded first."""
     view(views.framed(views.sentence("model_about")))
     # The app's own choice may depend on the device: it is told after the first classification, not before.
     facts = view(told(start.model or BUNDLED, {}), elem_id="zs-facts")
+    can = bool(start.model) and not is_ready(start.model)
     with gr.Row(elem_classes="zs-buttons"):
-        fetch = gr.Button(
-            t("zero_shot.download_model"), size="sm", visible=_can_download(start.model), elem_id="zs-fetch"
-        )
-        stop = gr.Button(t("shell.cancel"), size="sm", elem_id="zs-fetch-stop", visible=_can_download(start.model))
+        fetch = gr.Button(t("zero_shot.download_model"), size="sm", visible=can, elem_id="zs-fetch")
+        stop = gr.Button(t("shell.cancel"), size="sm", visible=can, elem_id="zs-fetch-stop")
     status = jobs.status_line()
-    fetching = fetch.click(jobs.long(on_fetch), [asked.model, page.lang], [status, facts, fetch], **jobs.LONG)
-    stop.click(lambda: spans("shell.cancelled"), None, status, cancels=[fetching], **jobs.SHORT)
-    asked.model.input(jobs.short(on_choice), [asked.model, page.lang], [facts, fetch, stop, status], **jobs.SHORT)
-    return Panel(facts, fetch, status)
+    outputs = [status, facts, fetch, stop]
+    fetched = fetch.click(jobs.long(on_fetch), [asked.model, page.lang], outputs, **jobs.LONG)
+    stop.click(lambda: spans("shell.cancelled"), None, status, cancels=[fetched], **jobs.SHORT)
+    chosen = asked.model.input(jobs.short(on_choice), [asked.model, page.lang], [*outputs, tabs], **jobs.SHORT)
+    return Panel(facts, chosen, fetched)
 
 
 def on_choice(model, lang, request: gr.Request):
-    """The facts of the chosen model; the download is offered where it would fetch something."""
-    can = _can_download(answers.known_model(model))
-    offered, offered_stop = gr.Button(visible=can), gr.Button(visible=can)
-    return told(model, measured(request)), offered, offered_stop, ""
+    """The facts of the chosen model; where it is not ready, the panel comes to the front and offers the download."""
+    answers.known_model(model)
+    ready, can = is_ready(model), can_download(model)
+    front = gr.skip() if ready else gr.Tabs(selected="model")
+    return "", told(model, measured(request)), gr.Button(visible=can), gr.Button(visible=can), front
 
 
 def on_fetch(model, lang, request: gr.Request):
     """Download the model, telling how far it is."""
     for progress in answers.runtime().download(answers.known_model(model)):
         total = trials.size(progress.total) if progress.total else "?"
-        told_now = spans("zero_shot.download_progress", done=trials.size(progress.done), total=total)
-        yield told_now, gr.skip(), gr.skip()
-    yield spans("zero_shot.download_done"), told(model, measured(request)), gr.Button(visible=False)
+        so_far = spans("zero_shot.download_progress", done=trials.size(progress.done), total=total)
+        yield so_far, gr.skip(), gr.skip(), gr.skip()
+    hidden = gr.Button(visible=False)
+    yield spans("zero_shot.download_done"), told(model, measured(request)), hidden, hidden
 
 
 def measured(request: gr.Request) -> dict[str, float]:
@@ -83,8 +88,15 @@ def _facts(entry, times: dict[str, float]) -> str:
     return trials.model(entry, answers.runtime().availability(entry), measured_ms=times.get(entry.id))
 
 
-def _can_download(model_id: str) -> bool:
-    if not model_id:
-        return False
+def is_ready(model_id: str) -> bool:
+    """Whether a model can classify now; the app's own choice always can, or says why not when asked."""
+    return not model_id or _state(model_id) == "ready"
+
+
+def can_download(model_id: str) -> bool:
+    return bool(model_id) and _state(model_id) == "download"
+
+
+def _state(model_id: str) -> str:
     runtime = answers.runtime()
-    return runtime.availability(runtime.catalogue.find(model_id)).state == "download"
+    return runtime.availability(runtime.catalogue.find(model_id)).state

@@ -58,11 +58,11 @@ class Settings:
             return cls()
         temperature, off = payload.get("temperature", 1.0), payload.get("off", ())
         numeric = isinstance(temperature, int | float) and not isinstance(temperature, bool)
-        if not numeric or not math.isfinite(temperature):
+        if not numeric or temperature != temperature or temperature in (math.inf, -math.inf):
             temperature = 1.0
         known = [i for i in off if isinstance(i, int)] if isinstance(off, list) else []
         low, high = TEMPERATURE
-        return cls(temperature=min(max(float(temperature), low), high), off=tuple(sorted(set(known))))
+        return cls(temperature=float(min(max(temperature, low), high)), off=tuple(sorted(set(known))))
 
 
 def side(classification, *, title: dict[str, str]) -> dict:

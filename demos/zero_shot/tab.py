@@ -18,6 +18,7 @@ from demos.zero_shot import (
     model_panel,
     nothing,
     result,
+    store,
     views,
 )
 from demos.zero_shot.quarrel import Quarrel, Settings
@@ -102,7 +103,7 @@ def _picture_level(page, question: asked.Asked, start: asked.Opening, first: res
 def _panels(page, question, start: asked.Opening, first: result.Shown | None) -> dict:
     """The demonstrations, across the whole width; the style sheet shows them at the level "Picture" only."""
     ranked = first.ranked if first else []
-    with gr.Tabs(elem_id="zs-panels", overflow_behavior="wrap"):
+    with gr.Tabs(elem_id="zs-panels", overflow_behavior="wrap") as tabs:
         with gr.Tab(t("zero_shot.panel_none"), id="none"):
             asked.view(views.framed(views.sentence("none_about")))
             refusal = Refusal(first.refusal if first else None, elem_id="zs-refusal")
@@ -115,7 +116,7 @@ def _panels(page, question, start: asked.Opening, first: result.Shown | None) ->
         with gr.Tab(t("zero_shot.panel_break"), id="break"):
             attack = break_panel.lay_out(page, question, start)
         with gr.Tab(t("zero_shot.panel_model"), id="model"):
-            model = model_panel.lay_out(page, question, start)
+            model = model_panel.lay_out(page, question, start, tabs)
     return {
         "refusal": refusal, "bank": bank, "bank_status": bank_status, "evidence": evidence, "lab": lab,
         "attack": attack, "model": model,
@@ -153,13 +154,24 @@ def _tools(page, question: asked.Asked, levels: results.Levels, start: asked.Ope
             page, example=question.example, labels=question.labels, templates=question.templates, crop=question.crop,
             model=question.model, temperature=question.temperature, level=levels.switch,
         )  # fmt: skip
-        as_json = gr.DownloadButton(t("zero_shot.download_json"), size="sm", min_width=60, elem_id="zs-json")
-        as_csv = gr.DownloadButton(t("zero_shot.download_csv"), size="sm", min_width=60, elem_id="zs-csv")
+        files = _stored_files(start)
+        small = {"size": "sm", "min_width": 60}
+        as_json = gr.DownloadButton(t("zero_shot.download_json"), value=files[0], elem_id="zs-json", **small)
+        as_csv = gr.DownloadButton(t("zero_shot.download_csv"), value=files[1], elem_id="zs-csv", **small)
     parcels.send_menu(page, "picture", make=_picture_to_send, inputs=[question.picture])
     code = results.copy_as_python()
     if start.stored:
         code.value = result.code(start.stored.answer, Settings(), example=start.example)
     return {"as_json": as_json, "as_csv": as_csv, "code": code}
+
+
+def _stored_files(start: asked.Opening) -> tuple[str | None, str | None]:
+    """The stored result's downloads, beside Gradio's other temporary files."""
+    if start.stored is None:
+        return None, None
+    folder = sessions.cache() / "stored"
+    folder.mkdir(parents=True, exist_ok=True)
+    return result.files(start.stored.answer, folder)
 
 
 def _picture_to_send(picture):
@@ -179,6 +191,11 @@ def _wire(page, parts: Parts, start: asked.Opening) -> None:
     def on_classify(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
         return classified(parts, picture, (labels, templates, crop, model), example, quarrel, request)
 
+    def on_model(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
+        if picture is None or not model_panel.is_ready(answers.known_model(model)):
+            return dict.fromkeys(everything, gr.skip())
+        return classified(parts, picture, (labels, templates, crop, model), example, quarrel, request)
+
     def on_picture(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
         known = examples.find(example) if isinstance(example, str) else None
         if known:
@@ -190,8 +207,15 @@ def _wire(page, parts: Parts, start: asked.Opening) -> None:
         return {**shown, **settled}
 
     run = {"fn": jobs.short(on_classify), "inputs": inputs, "outputs": everything, **jobs.SHORT}
-    gr.on([a.go.click, a.labels.submit, a.model.input, a.templates.change, a.crop.change], **run)
+    gr.on([a.go.click, a.labels.submit, a.templates.change, a.crop.change], **run)
     parts.quarrel.start(**run)  # an event of our own: gr.on takes Gradio's only
+
+    def on_language(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
+        return in_other_language(parts, picture, (labels, templates, crop, model), example, quarrel, lang, request)
+
+    page.lang.change(jobs.short(on_language), inputs, [*everything, a.labels], **jobs.SHORT)
+    for event in (parts.model.chosen.success, parts.model.fetched.success):
+        event(jobs.short(on_model), inputs, everything, **jobs.SHORT)
     taken = a.picture.input(None, a.picture, a.example, js="picture => picture?.example || ''", **links.PRIVATE)
     taken.then(
         jobs.short(on_picture), inputs, [*everything, a.labels, a.crop, parts.attack.crop, parts.attack.canvas],
@@ -244,13 +268,23 @@ def classified(parts: Parts, picture, asked_for: tuple, example, quarrel, reques
     """Classify and fill every component; the panels' older results are cleared."""
     question = read(*asked_for)
     answer = answers.current(picture, question, request)
+    example = example if isinstance(example, str) else ""
     settings = Settings(temperature=Settings.read(quarrel).temperature)
-    main, example = answer.main, example if isinstance(example, str) else ""
-    shown = result.shown(
-        answer, live=True, example=example, temperature=settings.temperature, refusal=nothing.refusal_value(main)
-    )
+    refusal = nothing.refusal_value(answer.main)
+    told = model_panel.told(question.model, model_panel.note(answer, request))
+    folder = sessions.of(request).folder
+    return {
+        **filled(parts, answer, live=True, refusal=refusal, example=example, settings=settings, folder=folder),
+        parts.model.facts: told,
+    }
+
+
+def filled(parts: Parts, answer, *, live: bool, refusal, example: str, settings: Settings, folder) -> dict:
+    """Every component's value for an answer, stored or live."""
+    main = answer.main
+    shown = result.shown(answer, live=live, example=example, temperature=settings.temperature, refusal=refusal)
     best = int(np.argmax(main.cosines))
-    as_json, as_csv = result.files(answer, sessions.of(request).folder)
+    as_json, as_csv = result.files(answer, folder)
     return {
         parts.quarrel: shown.quarrel,
         parts.notes: shown.notes,
@@ -265,10 +299,34 @@ def classified(parts: Parts, picture, asked_for: tuple, example, quarrel, reques
         parts.code: result.code(answer, settings, example=example),
         parts.as_json: as_json,
         parts.as_csv: as_csv,
-        parts.model.facts: model_panel.told(question.model, model_panel.note(answer, request)),
         **parts.evidence.cleared(shown.ranked),
         **parts.lab.cleared(),
         **parts.attack.cleared(main.model_id),
+    }
+
+
+def in_other_language(parts: Parts, picture, asked_for: tuple, example, quarrel, lang, request: gr.Request) -> dict:
+    """An example's own labels follow the page's language; labels that somebody typed stay as they are."""
+    known = examples.find(example) if isinstance(example, str) else None
+    lang, other = ("zh", "en") if lang == "zh" else ("en", "zh")
+    labels, templates, crop, model = asked_for
+    if known is None or labels != known.labels[other]:
+        return dict.fromkeys([*_outputs(parts), parts.asked.labels], gr.skip())
+    stored = store.load(lang)
+    untouched = not templates and crop == "own" and not model and stored and stored.example == known.id
+    if not untouched:
+        asked_for = (known.labels[lang], templates, crop, model)
+        return {
+            **classified(parts, picture, asked_for, example, quarrel, request),
+            parts.asked.labels: known.labels[lang],
+        }
+    settings, folder = Settings(temperature=Settings.read(quarrel).temperature), sessions.of(request).folder
+    return {
+        **dict.fromkeys(_outputs(parts), gr.skip()),
+        **filled(
+            parts, stored.answer, live=False, refusal=stored.refusal, example=known.id, settings=settings, folder=folder
+        ),
+        parts.asked.labels: known.labels[lang],
     }
 
 
