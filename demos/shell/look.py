@@ -8,7 +8,14 @@ import gradio as gr
 from demos.shell.words import LANGUAGES, both
 
 _HERE = Path(__file__).parent
-_SAID = ("link_copied", "link_by_hand", "link_too_long", "link_no_tab", "copied")  # sentences that page.js writes
+_SAID = (
+    "link_copied",
+    "link_by_hand",
+    "link_too_long",
+    "link_no_tab",
+    "copied",
+    "error",
+)  # sentences that page.js writes
 FAVICON = _HERE / "favicon.svg"
 CSS = (_HERE / "look.css").read_text("utf-8")
 ACCENT, ACCENT_DARK, DEEP = "#0f766e", "#2dd4bf", "#115e59"
@@ -43,6 +50,7 @@ _COLOURS = {
     "button_large_text_size": "*text_md",
     "button_large_text_weight": "500",
     "button_small_text_size": "*text_sm",
+    "button_small_padding": "6px 12px",
     "block_shadow": "none",
     "block_border_width": "1px",
 }

@@ -32,6 +32,7 @@
       else console.error("Gradio's locale module was not found");
       memory.set("lang", lang);
       document.documentElement.lang = locales[lang];
+      document.documentElement.style.setProperty("--lucida-error", JSON.stringify(words[lang].error));
       if (new URL(location).searchParams.has("lang")) put((q) => q.set("lang", lang));
       dispatchEvent(new CustomEvent("lucida-lang", { detail: lang }));
       return lang;

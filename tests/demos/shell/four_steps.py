@@ -34,8 +34,6 @@ def copy_of_the_app(folder: Path) -> Path:
     for name in ("demos", "pipelines", "assets"):
         shutil.copytree(REPO / name, folder / name, ignore=skip)
     shutil.copy(REPO / "app.py", folder)
-    if not (folder / "demos/zero_shot/tab.py").exists():  # XXX
-        (folder / "demos/zero_shot/tab.py").write_text("API = {}\ndef build(page): pass\n")
     return folder
 
 

@@ -1,10 +1,12 @@
 """How bright a level of grey is: a topic as small as one can be."""
 
+import time
 from collections.abc import Iterator
 
 from pipelines.runtime.errors import UserError
 
 MOST = 255
+STEP_S = 0.03  # as long as a small model's step
 
 
 def brightness(level: int) -> float:
@@ -20,6 +22,7 @@ def brightness(level: int) -> float:
 def count_up(level: int) -> Iterator[float]:
     """The brightness of each level from 0 to `level` - 1, one a step."""
     for step in range(level):
+        time.sleep(STEP_S)
         yield brightness(step)
 
 
