@@ -105,11 +105,10 @@ def _wire(page, asked: Asked, panel: Panel, *, tab, run, which, test, stop) -> N
         [tab.select, panel.label_a.input, panel.label_b.input], jobs.short(on_gradient), [*inputs, page.lang], quick,
         **jobs.SHORT,
     )  # fmt: skip
-    occluding = run.click(
-        jobs.long(on_occlusion), [*inputs, page.lang], [panel.gradient, panel.occlusion, panel.status, panel.test],
-        **jobs.LONG,
-    )  # fmt: skip
-    testing = test.click(jobs.long(on_test), [*inputs, which, page.lang], [panel.status, panel.test], **jobs.LONG)
+    maps = [panel.gradient, panel.occlusion, panel.status, panel.test]
+    occlude, check = (jobs.long(handler, status=panel.status) for handler in (on_occlusion, on_test))
+    occluding = run.click(occlude, [*inputs, page.lang], maps, **jobs.LONG)
+    testing = test.click(check, [*inputs, which, page.lang], [panel.status, panel.test], **jobs.LONG)
     stop.click(lambda: spans("shell.cancelled"), None, panel.status, cancels=[occluding, testing], **jobs.SHORT)
 
 

@@ -35,7 +35,7 @@ def lay_out(page, asked: Asked, start, tabs: gr.Tabs) -> Panel:
         stop = gr.Button(t("shell.cancel"), size="sm", visible=can, elem_id="zs-fetch-stop")
     status = jobs.status_line()
     outputs = [status, facts, fetch, stop]
-    fetched = fetch.click(jobs.long(on_fetch), [asked.model, page.lang], outputs, **jobs.LONG)
+    fetched = fetch.click(jobs.long(on_fetch, status=status), [asked.model, page.lang], outputs, **jobs.LONG)
     stop.click(lambda: spans("shell.cancelled"), None, status, cancels=[fetched], **jobs.SHORT)
     chosen = asked.model.input(jobs.short(on_choice), [asked.model, page.lang], [*outputs, tabs], **jobs.SHORT)
     return Panel(facts, chosen, fetched)

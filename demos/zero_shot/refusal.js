@@ -1,7 +1,7 @@
 // "None of these": where the labels' cosines fall among those of the bank, and a threshold on the best percentile.
-const NS = "http://www.w3.org/2000/svg", WIDTH = 620, HEIGHT = 190, FLOOR = 128, MOST = 5;
+const NS = "http://www.w3.org/2000/svg", HEIGHT = 160, FLOOR = 128, MOST = 5;
 const slider = $("input"), drawing = $(".drawing"), verdict = $(".verdict"), shares = $(".shares"), out = $("output");
-let at = 0, seen = "";
+let at = 0, seen = "", WIDTH = 620; // as wide as the drawing is seen, so that its letters keep their size
 
 const percent = (share, digits = 1) => (100 * share).toFixed(digits) + " %";
 function node(name, attributes, content) {
@@ -15,6 +15,7 @@ const threshold = () => props.value.thresholds[at];
 const best = () => props.value.labels[0]; // Python sends the labels best first
 
 function draw() {
+  WIDTH = Math.min(620, Math.max(300, drawing.clientWidth || 620));
   const v = props.value, [low, high] = v.range, x = (cosine) => 8 + ((cosine - low) / (high - low)) * (WIDTH - 16);
   const svg = node("svg", { viewBox: "0 0 " + WIDTH + " " + HEIGHT, role: "img", "aria-label": word("histogram") });
   const most = Math.max(...v.counts), step = (WIDTH - 16) / v.counts.length;
@@ -26,7 +27,7 @@ function draw() {
   const limit = x(v.quantiles[at]);
   svg.append(node("line", { class: "limit", x1: limit, x2: limit, y1: 40, y2: FLOOR + 6 }));
   pins(svg, x);
-  svg.append(node("text", { x: 8, y: HEIGHT - 4 }, word("bank_axis", { n: v.n_bank })));
+  svg.append(node("text", { x: 8, y: HEIGHT - 4 }, word(WIDTH < 480 ? "bank_axis_short" : "bank_axis", { n: v.n_bank })));
   drawing.replaceChildren(svg);
 }
 function pins(svg, x) { // names under the axis where there is room, a number of rows at most
@@ -68,6 +69,7 @@ function take() {
   }
   show();
 }
+new ResizeObserver(() => { if (props.value && drawing.clientWidth && Math.abs(Math.min(620, drawing.clientWidth) - WIDTH) > 1) draw(); }).observe(drawing);
 slider.oninput = () => { at = +slider.value; draw(); speak(); };
 watch("value", take);
 take();

@@ -9,7 +9,7 @@ from demos.shell.components.parts import script
 from demos.shell.words import both
 
 _HERE = Path(__file__).parent
-_WORDS = ["histogram", "bank_axis", "refused", "accepted", "threshold", "shares", "not_measured"]
+_WORDS = ["histogram", "bank_axis", "bank_axis_short", "refused", "accepted", "threshold", "shares", "not_measured"]
 BINS = 48
 UNMEASURED = tuple(k / 100 for k in range(50, 101))  # thresholds offered where calibration has none
 DEFAULT_THRESHOLD = 0.95

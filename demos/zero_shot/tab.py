@@ -1,12 +1,9 @@
 """The zero-shot tab: layout and events, in the order in which they are seen."""
 
-from dataclasses import dataclass
-
 import gradio as gr
-import numpy as np
 
 from demos.shell import jobs, links, parcels, results, sessions
-from demos.shell.words import spans, t
+from demos.shell.words import t
 from demos.zero_shot import answer as answers
 from demos.zero_shot import (
     api,
@@ -16,41 +13,16 @@ from demos.zero_shot import (
     examples,
     lab_panel,
     model_panel,
-    nothing,
+    none_panel,
     result,
-    store,
     views,
 )
+from demos.zero_shot.parts import Parts, classified, emptied, in_other_language, outputs
 from demos.zero_shot.quarrel import Quarrel, Settings
 from demos.zero_shot.question import place, read
-from demos.zero_shot.refusal import Refusal
 from pipelines.runtime.errors import UserError
 
 API = api.API
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Every component that a classification fills."""
-
-    asked: asked.Asked
-    quarrel: Quarrel
-    notes: gr.HTML
-    provenance: gr.HTML
-    refusal: Refusal
-    bank: gr.Button
-    bank_status: gr.HTML
-    blocks: gr.HTML
-    worked: gr.Dropdown
-    numbers: gr.HTML
-    reliability: gr.HTML
-    code: gr.HTML
-    as_json: gr.DownloadButton
-    as_csv: gr.DownloadButton
-    evidence: evidence_panel.Panel
-    lab: lab_panel.Panel
-    attack: break_panel.Panel
-    model: model_panel.Panel
 
 
 def build(page) -> None:
@@ -94,8 +66,15 @@ def _opened(start: asked.Opening) -> result.Shown | None:
 
 def _picture_level(page, question: asked.Asked, start: asked.Opening, first: result.Shown | None) -> dict:
     notes = asked.view(first.notes if first else _hint(start), elem_id="zs-notes")
-    asked.view(views.framed(f"<h3>{views.word('quarrel')}</h3>", views.sentence("quarrel_about")))
+    asked.view(
+        views.framed(
+            f"<h3>{views.word('quarrel')}</h3>",
+            views.sentence("quarrel_about"),
+            views.sentence("marks_about", kind="zs-note"),
+        )
+    )
     quarrel = Quarrel(first.quarrel if first else None, start=start.run, elem_id="zs-quarrel")
+    asked.view(views.framed(views.sentence("marks_about", kind="zs-note")))
     provenance = asked.view(first.provenance if first else "", elem_id="zs-provenance")
     return {"notes": notes, "quarrel": quarrel, "provenance": provenance}
 
@@ -105,10 +84,7 @@ def _panels(page, question, start: asked.Opening, first: result.Shown | None) ->
     ranked = first.ranked if first else []
     with gr.Tabs(elem_id="zs-panels", overflow_behavior="wrap") as tabs:
         with gr.Tab(t("zero_shot.panel_none"), id="none"):
-            asked.view(views.framed(views.sentence("none_about")))
-            refusal = Refusal(first.refusal if first else None, elem_id="zs-refusal")
-            bank = gr.Button(t("zero_shot.read_bank"), size="sm", visible=False, elem_id="zs-bank")
-            bank_status = jobs.status_line()
+            none = none_panel.lay_out(page, question, first.refusal if first else None)
         with gr.Tab(t("zero_shot.panel_evidence"), id="evidence") as tab:
             evidence = evidence_panel.lay_out(page, question, ranked, tab)
         with gr.Tab(t("zero_shot.panel_lab"), id="lab"):
@@ -117,10 +93,7 @@ def _panels(page, question, start: asked.Opening, first: result.Shown | None) ->
             attack = break_panel.lay_out(page, question, start)
         with gr.Tab(t("zero_shot.panel_model"), id="model"):
             model = model_panel.lay_out(page, question, start, tabs)
-    return {
-        "refusal": refusal, "bank": bank, "bank_status": bank_status, "evidence": evidence, "lab": lab,
-        "attack": attack, "model": model,
-    }  # fmt: skip
+    return {"none": none, "evidence": evidence, "lab": lab, "attack": attack, "model": model}
 
 
 def _lang(page) -> str:
@@ -185,7 +158,7 @@ def _picture_to_send(picture):
 
 def _wire(page, parts: Parts, start: asked.Opening) -> None:
     a = parts.asked
-    everything = _outputs(parts)
+    everything = outputs(parts)
     inputs = [*a.inputs, a.example, parts.quarrel, page.lang]
 
     def on_classify(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
@@ -223,9 +196,6 @@ def _wire(page, parts: Parts, start: asked.Opening) -> None:
     )  # fmt: skip
     page.inbox.change(jobs.short(_received), [page.inbox, page.lang], [a.picture, a.example], **jobs.SHORT).then(**run)
     _wire_numbers(page, parts)
-    parts.bank.click(
-        jobs.long(_on_bank), [*a.inputs, page.lang], [parts.bank_status, parts.refusal, parts.bank], **jobs.LONG
-    )
 
 
 def _hidden():
@@ -254,108 +224,3 @@ def _on_numbers(picture, labels, templates, crop, model, example, quarrel, worke
     chosen = place(answer.main.labels, worked) if worked else int(answer.main.cosines.argmax())
     text = views.numbers(answer.main, chosen=chosen, temperature=settings.temperature)
     return text, result.code(answer, settings, example=example)
-
-
-def _on_bank(picture, labels, templates, crop, model, lang, request: gr.Request):
-    """Read the bank with a model that ships none, then rank the labels in it."""
-    main = answers.current(picture, read(labels, templates, crop, model), request).main
-    for step in nothing.bank_steps(main.model_id):
-        yield spans("zero_shot.read_bank_step", i=step.done, n=step.total), gr.skip(), gr.skip()
-    yield "", nothing.value_with(main, step.bank), gr.Button(visible=False)
-
-
-def classified(parts: Parts, picture, asked_for: tuple, example, quarrel, request: gr.Request) -> dict:
-    """Classify and fill every component; the panels' older results are cleared."""
-    question = read(*asked_for)
-    answer = answers.current(picture, question, request)
-    example = example if isinstance(example, str) else ""
-    settings = Settings(temperature=Settings.read(quarrel).temperature)
-    refusal = nothing.refusal_value(answer.main)
-    told = model_panel.told(question.model, model_panel.note(answer, request))
-    folder = sessions.of(request).folder
-    return {
-        **filled(parts, answer, live=True, refusal=refusal, example=example, settings=settings, folder=folder),
-        parts.model.facts: told,
-    }
-
-
-def filled(parts: Parts, answer, *, live: bool, refusal, example: str, settings: Settings, folder) -> dict:
-    """Every component's value for an answer, stored or live."""
-    main = answer.main
-    shown = result.shown(answer, live=live, example=example, temperature=settings.temperature, refusal=refusal)
-    best = int(np.argmax(main.cosines))
-    as_json, as_csv = result.files(answer, folder)
-    return {
-        parts.quarrel: shown.quarrel,
-        parts.notes: shown.notes,
-        parts.provenance: shown.provenance,
-        parts.refusal: shown.refusal,
-        parts.bank: gr.Button(visible=not nothing.bank_is_ready(main.model_id)),
-        parts.bank_status: "",
-        parts.blocks: shown.blocks,
-        parts.worked: gr.Dropdown(choices=shown.ranked, value=shown.ranked[0]),
-        parts.numbers: views.numbers(main, chosen=best, temperature=settings.temperature),
-        parts.reliability: shown.reliability,
-        parts.code: result.code(answer, settings, example=example),
-        parts.as_json: as_json,
-        parts.as_csv: as_csv,
-        **parts.evidence.cleared(shown.ranked),
-        **parts.lab.cleared(),
-        **parts.attack.cleared(main.model_id),
-    }
-
-
-def in_other_language(parts: Parts, picture, asked_for: tuple, example, quarrel, lang, request: gr.Request) -> dict:
-    """An example's own labels follow the page's language; labels that somebody typed stay as they are."""
-    known = examples.find(example) if isinstance(example, str) else None
-    lang, other = ("zh", "en") if lang == "zh" else ("en", "zh")
-    labels, templates, crop, model = asked_for
-    if known is None or labels != known.labels[other]:
-        return dict.fromkeys([*_outputs(parts), parts.asked.labels], gr.skip())
-    stored = store.load(lang)
-    untouched = not templates and crop == "own" and not model and stored and stored.example == known.id
-    if not untouched:
-        asked_for = (known.labels[lang], templates, crop, model)
-        return {
-            **classified(parts, picture, asked_for, example, quarrel, request),
-            parts.asked.labels: known.labels[lang],
-        }
-    settings, folder = Settings(temperature=Settings.read(quarrel).temperature), sessions.of(request).folder
-    return {
-        **dict.fromkeys(_outputs(parts), gr.skip()),
-        **filled(
-            parts, stored.answer, live=False, refusal=stored.refusal, example=known.id, settings=settings, folder=folder
-        ),
-        parts.asked.labels: known.labels[lang],
-    }
-
-
-def emptied(parts: Parts) -> dict:
-    """What stands there when the picture was taken away."""
-    return {
-        parts.quarrel: None,
-        parts.refusal: None,
-        parts.notes: views.framed(views.sentence("no_picture", kind="zs-verdict")),
-        parts.provenance: "",
-        parts.blocks: "",
-        parts.numbers: "",
-        parts.evidence.gradient: None,
-        parts.evidence.occlusion: None,
-        parts.evidence.test: "",
-        **parts.lab.cleared(),
-        parts.attack.result: "",
-    }
-
-
-def _outputs(parts: Parts) -> list:
-    """The components of `classified`, each once."""
-    panels = [
-        *(parts.evidence.label_a, parts.evidence.label_b, parts.evidence.gradient, parts.evidence.occlusion),
-        *(parts.evidence.status, parts.evidence.test, parts.lab.result, parts.attack.result),
-        *(parts.attack.expectation, parts.model.facts),
-    ]
-    own = [
-        *(parts.quarrel, parts.notes, parts.provenance, parts.refusal, parts.bank, parts.bank_status, parts.blocks),
-        *(parts.worked, parts.numbers, parts.reliability, parts.code, parts.as_json, parts.as_csv),
-    ]
-    return [*own, *panels]
