@@ -66,13 +66,7 @@ def _opened(start: asked.Opening) -> result.Shown | None:
 
 def _picture_level(page, question: asked.Asked, start: asked.Opening, first: result.Shown | None) -> dict:
     notes = asked.view(first.notes if first else _hint(start), elem_id="zs-notes")
-    asked.view(
-        views.framed(
-            f"<h3>{views.word('quarrel')}</h3>",
-            views.sentence("quarrel_about"),
-            views.sentence("marks_about", kind="zs-note"),
-        )
-    )
+    asked.view(views.framed(f"<h3>{views.word('quarrel')}</h3>", views.sentence("quarrel_about")))
     quarrel = Quarrel(first.quarrel if first else None, start=start.run, elem_id="zs-quarrel")
     asked.view(views.framed(views.sentence("marks_about", kind="zs-note")))
     provenance = asked.view(first.provenance if first else "", elem_id="zs-provenance")
