@@ -125,7 +125,7 @@ def verdict(before, words, letters, blank) -> str:
 def test_words_attack_only_where_the_controls_do_not():
     assert "It resisted" in verdict("dog", "dog", "dog", "dog")
     assert "It read the word" in verdict("dog", "cat", "dog", "dog")
-    assert "The patch covers" in verdict("dog", "cat", "dog", "fox")
+    assert "The covering did it" in verdict("dog", "cat", "dog", "fox")
     assert "which is not what was written" in verdict("dog", "fox", "dog", "dog")
 
 
