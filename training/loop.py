@@ -1,4 +1,4 @@
-"""The loop of every training here: AdamW, warm-up and cosine, clipped gradients, a moving average, checkpoints, curve."""
+"""The loop of every training: AdamW, warm-up and cosine, clipped gradients, a moving average, checkpoints, curve."""
 
 import csv
 import math
@@ -31,7 +31,7 @@ class LoopConfig:
     clip: float = 1.0
     average: float = 0.999
     checkpoint_minutes: float = 3.0
-    evaluate_minutes: float = 8.0
+    evaluate_minutes: float = 6.0
     log_steps: int = 25
     seed: int = 0
 
@@ -101,6 +101,7 @@ class Trainer:
                 "average": self.average.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "generator": self.generator.get_state(),
+                "dropout": torch.get_rng_state(),
                 "state": vars(self.state),
                 "rows": self.rows,
             },
@@ -117,6 +118,7 @@ class Trainer:
         self.average.load_state_dict(saved["average"])
         self.optimiser.load_state_dict(saved["optimiser"])
         self.generator.set_state(saved["generator"])
+        torch.set_rng_state(saved["dropout"])
         self.state, self.rows = _State(**saved["state"]), saved["rows"]
         return True
 
@@ -145,6 +147,7 @@ class Trainer:
     def run(self, loss_of: StepLoss, evaluate: Evaluate) -> None:
         """Train to the end; evaluate the average from time to time; save on the way and at the end."""
         begun, before = time.perf_counter(), self.state.seconds
+        parts: dict[str, float] = {}
         next_save = before + 60 * self.config.checkpoint_minutes
         next_test = before + 60 * self.config.evaluate_minutes
         while self.progress() < 1:

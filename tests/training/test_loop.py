@@ -20,6 +20,11 @@ def loss_of(model, generator):
     return {"fit": (model(x) - x[:, :2]).square().mean()}
 
 
+def loss_with_dropout(model, generator):
+    x = torch.randn(4, 3, generator=generator)
+    return {"fit": (model(nn.functional.dropout(x)) - x[:, :2]).square().mean()}
+
+
 def norm(model):
     return {"norm": model.weight.norm().item()}
 
@@ -61,17 +66,26 @@ def test_a_run_lowers_the_loss_and_writes_its_curve(tmp_path):
 
 def test_a_resumed_run_is_the_same_to_the_bit(tmp_path):
     whole = make(tmp_path / "whole", steps=12)
-    whole.run(loss_of, norm)
+    whole.run(loss_with_dropout, norm)
     first = make(tmp_path / "parts", steps=12)
     for _ in range(5):
-        first.step(loss_of)
+        first.step(loss_with_dropout)
     first.save()
     second = make(tmp_path / "parts", steps=12)
     nn.init.zeros_(second.model.weight)
     assert second.restore()
-    second.run(loss_of, norm)
+    second.run(loss_with_dropout, norm)
     assert torch.equal(second.model.weight, whole.model.weight)
     assert torch.equal(second.average.weight, whole.average.weight)
+
+
+def test_a_finished_run_that_goes_on_only_evaluates(tmp_path):
+    make(tmp_path, steps=3).run(loss_of, norm)
+    again = make(tmp_path, steps=3)
+    assert again.restore()
+    again.run(loss_of, norm)
+    assert again.state.step == 3
+    assert again.rows[-1]["norm"] == pytest.approx(again.average.weight.norm().item())
 
 
 def test_nothing_to_restore(tmp_path):
