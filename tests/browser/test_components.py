@@ -38,6 +38,14 @@ def show(opener, site):
     return go
 
 
+def patient_page(chromium, url):
+    """A page for several tests; on a busy machine it takes its time."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(url)
+    return page
+
+
 def answer(page, act):
     """What Python got after `act`."""
     page.evaluate(
@@ -109,12 +117,20 @@ REFUSED = [
 @pytest.fixture(scope="module")
 def one_page(chromium, site):
     """A page that several cases share: each leaves it with a good picture on screen."""
-    page = chromium.new_page()
-    page.set_default_timeout(60_000)
-    page.goto(f"{site}?show=picture")
-    page.locator("#it input[type=file]").wait_for(state="attached")
+    page = patient_page(chromium, f"{site}?show=picture")
+    page.wait_for_function(
+        "document.querySelector('#it .pick span')?.textContent && document.querySelector('#got textarea')"
+    )
     yield page
     page.close()
+
+
+@pytest.fixture
+def picture(one_page):
+    """That page, in English, with the cat on it."""
+    one_page.evaluate("speak('en')")
+    answer(one_page, one_page.locator("#it [data-example=cat]").click)
+    return one_page
 
 
 @pytest.mark.parametrize("name", ANSWERED)
@@ -164,8 +180,8 @@ def test_I24_the_name_of_a_file_does_not_matter(one_page, name):
     assert "onerror" not in one_page.locator("#it").inner_html()
 
 
-def test_a_refusal_is_told_in_both_languages_and_goes_with_the_next_picture(show, tmp_path):
-    page = show("picture")
+def test_a_refusal_is_told_in_both_languages_and_goes_with_the_next_picture(picture, tmp_path):
+    page = picture
     (tmp_path / "cat.png").write_text("not a picture")
     give(page, tmp_path / "cat.png")
     assert "holds text" in told(page, "text")
@@ -175,8 +191,8 @@ def test_a_refusal_is_told_in_both_languages_and_goes_with_the_next_picture(show
     assert page.locator("#it .told").inner_text() == ""
 
 
-def test_a_file_over_the_limit_is_refused_before_it_travels(show, tmp_path):
-    page = show("picture")
+def test_a_file_over_the_limit_is_refused_before_it_travels(picture, tmp_path):
+    page = picture
     sent = []
     page.on("request", lambda request: sent.append(request.url) if "gradio_api/upload" in request.url else None)
     with (tmp_path / "large.jpg").open("wb") as file:
@@ -186,8 +202,8 @@ def test_a_file_over_the_limit_is_refused_before_it_travels(show, tmp_path):
     assert sent == []
 
 
-def test_a_lost_connection_is_told_and_the_next_try_works(show):
-    page = show("picture")
+def test_a_lost_connection_is_told_and_the_next_try_works(picture):
+    page = picture
     page.route("**/gradio_api/upload*", lambda route: route.abort())
     give(page, odd_pictures.PHOTO)
     told(page, "did not reach the server")
@@ -205,15 +221,15 @@ TRANSFER = """async ([url, kind]) => {
 
 
 @pytest.mark.parametrize("kind", ["drop", "paste"])
-def test_a_picture_is_dropped_or_pasted(show, kind):
-    page = show("picture")
+def test_a_picture_is_dropped_or_pasted(picture, kind):
+    page = picture
     thumbnail = page.locator("#it [data-example=cat] img").get_attribute("src")
     got = answer(page, lambda: page.evaluate(TRANSFER, [thumbnail, kind]))
     assert max(got["size"]) == 144
 
 
-def test_something_that_is_no_file_is_told_so(show):
-    page = show("picture")
+def test_something_that_is_no_file_is_told_so(picture):
+    page = picture
     page.evaluate(
         "document.querySelector('#it .drop').dispatchEvent("
         "new DragEvent('drop', { bubbles: true, dataTransfer: new DataTransfer() }))"
@@ -221,18 +237,18 @@ def test_something_that_is_no_file_is_told_so(show):
     told(page, "not a picture file")
 
 
-def test_example_by_keyboard_then_remove(show):
-    page = show("picture")
-    page.locator("#it [data-example=cat]").focus()
+def test_example_by_keyboard_then_remove(picture):
+    page = picture
+    page.locator("#it [data-example=coffee]").focus()
     got = answer(page, lambda: page.keyboard.press("Enter"))
-    assert got["size"] == list(odd_pictures.photo().size)
-    assert page.locator("#it [data-example=cat]").get_attribute("aria-pressed") == "true"
+    assert got["size"] == [600, 400]
+    assert page.locator("#it [data-example=coffee]").get_attribute("aria-pressed") == "true"
     assert answer(page, page.locator("#it [data-name=remove]").click) is None
     assert page.locator("#it .stage img").is_hidden()
 
 
-def test_the_last_of_quick_choices_wins(show):
-    page = show("picture")
+def test_the_last_of_quick_choices_wins(picture):
+    page = picture
     for name in ("cat", "coffee", "cat", "coffee"):
         page.locator(f"#it [data-example={name}]").click()
     page.wait_for_function(
@@ -259,6 +275,8 @@ def test_I18_a_phone_photo_is_on_screen_before_it_has_travelled(show, tmp_path):
     give(page, tmp_path / "IMG_0001.JPG")
     page.wait_for_function("document.querySelector('#it .stage img').naturalWidth > 1000")
     told(page, "Uploading")
+    while not held:
+        page.wait_for_timeout(20)
     got = answer(page, lambda: held[0].continue_())
     width, height = page.evaluate("(i => [i.naturalWidth, i.naturalHeight])(document.querySelector('#it .stage img'))")
     assert got["size"] == [width, height]
@@ -268,8 +286,8 @@ def test_I18_a_phone_photo_is_on_screen_before_it_has_travelled(show, tmp_path):
 def pixel(page, selector, x, y):
     """The colour on screen at a fraction (x, y) of an element."""
     box = page.locator(selector).bounding_box()
-    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    return shot.getpixel((round(box["x"] + x * box["width"]), round(box["y"] + y * box["height"])))
+    clip = {"x": round(box["x"] + x * box["width"]), "y": round(box["y"] + y * box["height"]), "width": 1, "height": 1}
+    return Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB").getpixel((0, 0))
 
 
 def set_strength(page, value, at="#it"):
@@ -279,8 +297,7 @@ def set_strength(page, value, at="#it"):
 @pytest.fixture(scope="module")
 def heat_page(chromium, site):
     """A page that the tests of the map share."""
-    page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(f"{site}?show=heat")
+    page = patient_page(chromium, f"{site}?show=heat")
     page.wait_for_function("document.querySelector('#it .plate img')?.naturalWidth > 0")
     yield page
     page.close()
@@ -387,19 +404,24 @@ def shades(page):
     )
 
 
-@pytest.fixture
-def film(show):
-    def run(**options):
-        page = show("film", **options)
-        page.locator("#go").click()
-        page.wait_for_function(f"{FRAME} === '12 / 12'")
-        return page
+@pytest.fixture(scope="module")
+def film_page(chromium, site):
+    page = patient_page(chromium, f"{site}?show=film")
+    yield page
+    page.close()
 
-    return run
+
+@pytest.fixture
+def film(film_page):
+    """A page with a film of 12 frames that has just arrived."""
+    film_page.evaluate("speak('en')")
+    film_page.locator("#go").click()
+    film_page.wait_for_function(f"{FRAME} === '12 / 12'")
+    return film_page
 
 
 def test_frames_scrub_by_keys_and_strips_stay_together(film):
-    page = film()
+    page = film
     assert shades(page) == [220, 35]
     page.locator("#it input").focus()
     page.keyboard.press("Home")
@@ -413,32 +435,30 @@ def test_frames_scrub_by_keys_and_strips_stay_together(film):
     assert page.locator("#it figcaption").all_inner_texts() == ["点", "框"]
 
 
-def test_a_visitor_who_looks_back_is_left_there_while_frames_arrive(show):
-    page = show("film")
-    page.locator("#go").click()
-    page.wait_for_function(f"{FRAME} === '12 / 12'")
-    page.locator("#it input").fill("2")
-    assert shades(page) == [40, 215]
-    page.locator("#go").click()  # a new run shows itself again
-    page.wait_for_function(f"{FRAME} === '12 / 12'")
-    assert shades(page) == [220, 35]
+def test_a_new_run_shows_itself_to_a_visitor_who_looked_back(film):
+    film.locator("#it input").fill("2")
+    assert shades(film) == [40, 215]
+    film.locator("#go").click()
+    film.wait_for_function(f"{FRAME} === '12 / 12'")
+    assert shades(film) == [220, 35]
 
 
 @pytest.mark.parametrize("motion, after", [("no-preference", "12 / 12"), ("reduce", "2 / 12")])
 def test_play_runs_to_the_end_and_calmly_where_less_motion_is_asked_for(film, motion, after):
-    page = film(reduced_motion=motion)
-    assert page.locator("#it .play").inner_text() == "Play"  # never begins by itself
-    page.clock.install()
-    page.locator("#it .play").click()
-    assert page.evaluate(FRAME) == "1 / 12"
-    page.clock.run_for(1500)
-    assert page.evaluate(FRAME) == after
-    playing = page.locator("#it .play")
-    assert playing.inner_text() == ("Play" if after == "12 / 12" else "Pause")
+    film.emulate_media(reduced_motion=motion)
+    play = film.locator("#it .play")
+    assert play.inner_text() == "Play"  # never begins by itself
+    film.clock.install()
+    play.click()
+    assert film.evaluate(FRAME) == "1 / 12"
+    film.clock.run_for(1500)
+    assert film.evaluate(FRAME) == after
+    assert play.inner_text() == ("Play" if after == "12 / 12" else "Pause")
     if after == "2 / 12":
-        playing.click()
-        page.clock.run_for(5000)
-        assert page.evaluate(FRAME) == after
+        play.click()
+        film.clock.run_for(5000)
+        assert film.evaluate(FRAME) == after
+    film.clock.resume()
 
 
 # --- all of them ---

@@ -3,7 +3,8 @@
 const view = $(".view"), sheet = $(".sheet"), img = $(".sheet img"), canvas = $("canvas"), placeText = $(".place"), spoken = $(".spoken");
 const MAX_ZOOM = 64;
 let tool = props.tools.join() === "crop" ? null : props.tools[0]; // null: the hand, which moves the view and marks nothing
-let negative = false, zoom = 1, cross = null, drawn = null;
+let negative = false, zoom = 1, drawn = null;
+let cross = null, byKeys = false; // the pixel that is pointed at; only keys need a cross to see it
 let past = [], future = [], markedPicture = "";
 
 const marks = () => chosen()?.marks || [];

@@ -58,6 +58,7 @@ canvas.addEventListener("pointermove", (event) => {
   if (fingers.has(event.pointerId)) fingers.set(event.pointerId, event);
   if (pinch) return movePinch();
   cross = pixel(at(event));
+  byKeys = false;
   if (far(event)) press.dragged = true;
   if (drawn) for (const each of event.getCoalescedEvents?.() || [event]) extend(at(each));
   else if (!tool && press && event.buttons) view.scrollTo(press.left + press.x - event.clientX, press.top + press.y - event.clientY);
@@ -128,6 +129,7 @@ KEYS.Backspace = KEYS.Delete;
 function moveCross([dx, dy], far) {
   const from = cross || [W() >> 1, H() >> 1], k = far ? 10 : 1;
   cross = pixel([from[0] + dx * k, from[1] + dy * k]);
+  byKeys = true;
   if (drawn) drawn.kind === "brush" ? extend(centre()) : extend([cross[0] + 1, cross[1] + 1]);
   spoken.textContent = word("at_place", { x: cross[0], y: cross[1] });
   reveal();
@@ -145,6 +147,7 @@ function reveal() {
 /** Enter marks a point at the cross; for a box, a crop or a stroke it begins one there, and ends it. */
 function enter(event) {
   cross ||= [W() >> 1, H() >> 1];
+  byKeys = true;
   const [x, y] = cross;
   if (drawn) return finishDrawing();
   if (tool === "point") return addMark({ kind: "point", x, y, label: labelFor(event) });

@@ -12,7 +12,7 @@ function paint() {
   const all = [...marks().map(asDragged), ...(drawn ? [drawn] : [])];
   for (const mark of all.filter((each) => each.kind === "crop").slice(-1)) paintCrop(pen, mark);
   for (const mark of all) ({ point: paintPoint, box: paintBox, brush: paintStroke, crop: () => {} })[mark.kind](pen, mark);
-  if (cross) paintCross(pen);
+  if (cross && byKeys) paintCross(pen);
   placeText.textContent = W() + " × " + H() + (cross ? " · " + word("at_place", { x: cross[0], y: cross[1] }) : "");
 }
 /** A point that is being dragged, shown where it would be let go. */
