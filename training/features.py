@@ -9,6 +9,7 @@ flipped, of a photograph, or a drawing somewhere on a coloured ground.
 
 import argparse
 import copy
+import itertools
 import random
 import time
 import zipfile
@@ -50,7 +51,7 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model)
     for block in list(model.modules()):
         children = [name for name, _ in block.named_children()]
-        for first, second in zip(children, children[1:], strict=False):
+        for first, second in itertools.pairwise(children):
             conv, norm = getattr(block, first), getattr(block, second)
             if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(block, first, fuse_conv_bn_eval(conv, norm))

@@ -1,4 +1,4 @@
-"""Reads the training packs: zips with an ``index.jsonl`` and pictures, as data READMEs of ``training/README.md`` say."""
+"""Reads the training packs: zips with an ``index.jsonl`` and pictures, as ``training/README.md`` describes them."""
 
 import io
 import json

@@ -71,12 +71,14 @@ def ship(objective: str, student: Student, validation: Validation, *, assets: Pa
         for name, value in student.shipped_state().items()
     }
     name = SHIPPED[objective]
-    save_file(state, assets / name / "model.safetensors", {"format": "pt", "objective": objective})
-    save_file(bank_features(student, Encoder(assets / "tokenizer")), assets / f"bank_{name}.safetensors")
+    weights, bank = assets / name / "model.safetensors", assets / f"bank_{name}.safetensors"
+    save_file(state, weights, {"format": "pt", "objective": objective})
+    save_file(bank_features(student, Encoder(assets / "tokenizer")), bank)
+    for file in (weights, bank):
+        file.chmod(0o644)  # safetensors writes files that only their owner may read
     write_names(assets / "names.tsv", validation.concepts)
     manifest.write_manifest()
-    size = (assets / name / "model.safetensors").stat().st_size
-    print(f"{name}: {size / 2**20:.2f} MiB, scale {student.logit_scale.exp().item():.2f}")
+    print(f"{name}: {weights.stat().st_size / 2**20:.2f} MiB, scale {student.logit_scale.exp().item():.2f}")
 
 
 def bank_features(student: Student, encoder: Encoder) -> dict[str, torch.Tensor]:
@@ -118,6 +120,7 @@ def main() -> None:
     student = Student(ASSETS / SHIPPED[options.objective], {kind: len(many) for kind, many in concepts.items()})
     saved = torch.load(options.run / "checkpoint.pt", map_location="cpu", weights_only=True)
     student.load_state_dict(saved["average"])
+    student.eval()
     print(json.dumps({"step": saved["state"]["step"], **validation(student)}))
     ship(options.objective, student, validation)
 

@@ -11,6 +11,7 @@ import argparse
 import copy
 import json
 import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def choose_device(name: str) -> str:
 
 def create_student(config: Config, data: TrainingData, encoder: Encoder, start: Path | None) -> Student:
     """A student with shipped weights of a folder, or one that starts from the trunk's classifier and class means."""
-    student = Student(FOLDERS[config.objective], {kind: len(many) for kind, many in data.concepts.items()})
+    counts = {kind: len(many) for kind, many in data.concepts.items()}
+    student = Student(FOLDERS[config.objective], counts, dropout=config.dropout).eval()
     if start is not None:
         student.load_shipped(load_file(start / "model.safetensors"))
         with torch.no_grad():
@@ -57,7 +59,10 @@ def create_student(config: Config, data: TrainingData, encoder: Encoder, start: 
 def describe(options: argparse.Namespace, config: Config, loop: LoopConfig) -> dict:
     """What a reader needs to repeat the run."""
     revision = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    said = ["FOLDER" if argument == str(options.data) else argument for argument in sys.argv[1:]]
     return {
+        "command": " ".join(["python -m training.zero_shot", *said]),
+        "start": str(options.start) if options.start else None,
         "config": asdict(config),
         "loop": {name: str(value) if isinstance(value, Path) else value for name, value in asdict(loop).items()},
         "device": options.device,
@@ -65,6 +70,13 @@ def describe(options: argparse.Namespace, config: Config, loop: LoopConfig) -> d
         "threads": torch.get_num_threads(),
         "revision": revision,
     }
+
+
+def record(path: Path, run: dict, step: int) -> None:
+    """Write what describes the run; a resumed run keeps what it was before."""
+    history = json.loads(path.read_text(encoding="utf-8"))["history"] if step and path.exists() else []
+    run["history"] = [*history, {"from_step": step, "dropout": run["config"]["dropout"]}]
+    path.write_text(json.dumps(run, indent=1), encoding="utf-8")
 
 
 def main() -> None:
@@ -80,11 +92,11 @@ def main() -> None:
     validation = load_validation(options.data, options.features, concepts, encoder).to(options.device)
     student = create_student(config, data, encoder, options.start).to(options.device)
     loop = LoopConfig(options.out, options.minutes, options.steps, learning_rate=options.rate, seed=options.seed)
-    trainer = Trainer(loop, student, copy.deepcopy(student).requires_grad_(False))
+    trainer = Trainer(loop, student.train(), copy.deepcopy(student).eval().requires_grad_(False))
     if options.resume and trainer.restore():
         print(f"goes on from step {trainer.state.step}")
     loop.folder.mkdir(parents=True, exist_ok=True)
-    (loop.folder / "run.json").write_text(json.dumps(describe(options, config, loop), indent=1), encoding="utf-8")
+    record(loop.folder / "run.json", describe(options, config, loop), trainer.state.step)
     steps = Steps(config, data, encoder, text_teacher.load(options.teacher))
     trainer.run(steps, validation)
     if options.ship:

@@ -21,20 +21,21 @@ class Student(nn.Module):
     apart by the tables, the text tower learns to say the tables' rows.
     """
 
-    def __init__(self, config_folder: Path, counts: dict[str, int]):
+    def __init__(self, config_folder: Path, counts: dict[str, int], *, dropout: float = 0.0):
         super().__init__()
         model = open_clip.create_model(f"local-dir:{config_folder}", load_weights=False)
         self.projection = model.visual.head.proj  # (1280 -> D), with bias
         self.text = model.text
         self.logit_scale = model.logit_scale
         self.logit_bias = model.logit_bias
+        self.dropout = nn.Dropout(dropout)
         width = self.projection.out_features
         self.teacher_head = nn.Linear(width, TEACHER_WIDTH)
         self.tables = nn.ParameterDict({kind: torch.zeros(count, width) for kind, count in counts.items()})
 
     def encode_image(self, features: torch.Tensor) -> torch.Tensor:
-        """Pooled trunk features (B, 1280) to unit length (B, D)."""
-        return normalize(self.projection(features), dim=-1)
+        """Pooled trunk features (B, 1280) to unit length (B, D); in training some features are dropped."""
+        return normalize(self.projection(self.dropout(features)), dim=-1)
 
     def table(self, kind: str) -> torch.Tensor:
         """Embeddings of all names of a kind, unit length (N, D)."""

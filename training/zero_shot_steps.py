@@ -39,6 +39,7 @@ class Config:
             "tie": 0.5,
         }
     )
+    dropout: float = 0.4  # of the trunk's features: a linear probe gains 3 points on sharp pictures, 2 on val
     strength_of_made: float = 10.0  # right class in 9 of 10, mean probability 0.43, length as of real features
 
 
