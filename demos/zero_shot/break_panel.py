@@ -13,12 +13,11 @@ from demos.zero_shot.asked import Asked, view
 from demos.zero_shot.question import CROPS, Question, read
 from demos.zero_shot.trials import Try
 
-# The canvas shows the picture of the picture input: a copy of its value, made in the browser.
-_SHOW = """(kind, picture, crop) => [
-  kind === 'box' && picture ? {...picture, marks: []} : null,
-  kind === 'box' ? crop : kind,
-  {__type__: 'update', visible: kind === 'box'},
-]"""
+# The canvas shows the picture of the picture input: a copy of its value, made in the browser. The style sheet hides it
+# while another crop is chosen.
+_SHOW = """(kind, picture, crop) => kind === 'box'
+  ? [picture ? {...picture, marks: []} : null, crop]
+  : [null, kind]"""
 _BOX = """(canvas, crop) => {
   const m = (canvas?.marks || []).find((mark) => mark.kind === 'crop');
   return m ? [m.x0, m.y0, m.x1, m.y1].map((side) => Math.round(side * 10) / 10).join(',') : 'own';
@@ -56,13 +55,18 @@ def lay_out(page, asked: Asked, start) -> Panel:
 def _crop(asked: Asked, start) -> tuple[gr.Radio, Canvas]:
     view(views.framed(f"<h4>{views.word('crop')}</h4>", views.sentence("crop_about")))
     kind = start.crop if start.crop in CROPS else "box"
-    radio = gr.Radio(
-        [(t(f"zero_shot.crop_{name}"), name) for name in (*CROPS, "box")], value=kind, show_label=False,
-        container=False, interactive=True, elem_id="zs-crop-kind",
-    )  # fmt: skip
-    offered = [(one.path, one.title) for one in examples.offered()]
-    canvas = Canvas(None, tools=["crop"], examples=offered, picks=False, visible=False, elem_id="zs-crop")
-    radio.input(None, [radio, asked.picture, asked.crop], [canvas, asked.crop, canvas], js=_SHOW, **links.PRIVATE)
+    with gr.Column(elem_id="zs-crop-area"):
+        radio = gr.Radio(
+            [(t(f"zero_shot.crop_{name}"), name) for name in (*CROPS, "box")],
+            value=kind,
+            show_label=False,
+            container=False,
+            interactive=True,
+            elem_id="zs-crop-kind",
+        )
+        offered = [(one.path, one.title) for one in examples.offered()]
+        canvas = Canvas(None, tools=["crop"], examples=offered, picks=False, elem_id="zs-crop")
+    radio.input(None, [radio, asked.picture, asked.crop], [canvas, asked.crop], js=_SHOW, **links.PRIVATE)
     canvas.input(None, [canvas, asked.crop], asked.crop, js=_BOX, **links.PRIVATE)
     return radio, canvas
 

@@ -63,6 +63,8 @@ def lay_out(page, asked: Asked, ranked: list[str], tab: gr.Tab) -> Panel:
         with gr.Column(min_width=280):
             view(views.framed(_head("gradient")))
             gradient = heat.HeatMap(elem_id="zs-gradient")
+            with gr.Row(elem_classes="zs-buttons"):
+                again = gr.Button(t("zero_shot.show_gradient"), size="sm", elem_id="zs-run-gradient")
         with gr.Column(min_width=280):
             view(views.framed(_head("occlusion")))
             occlusion = heat.HeatMap(elem_id="zs-occlusion")
@@ -83,7 +85,7 @@ def lay_out(page, asked: Asked, ranked: list[str], tab: gr.Tab) -> Panel:
     status = jobs.status_line()
     chart = view("", elem_id="zs-test")
     panel = Panel(label_a, label_b, gradient, occlusion, status, chart)
-    _wire(page, asked, panel, tab=tab, run=run, which=which, test=test, stop=stop)
+    _wire(page, asked, panel, quick=(tab.select, again.click), run=run, which=which, test=test, stop=stop)
     return panel
 
 
@@ -98,14 +100,16 @@ def _choice(name: str, choices, value) -> gr.Dropdown:
     )  # fmt: skip
 
 
-def _wire(page, asked: Asked, panel: Panel, *, tab, run, which, test, stop) -> None:
+def _wire(page, asked: Asked, panel: Panel, *, quick, run, which, test, stop) -> None:
     inputs = [*asked.inputs, panel.label_a, panel.label_b]
-    quick = [panel.gradient, panel.occlusion, panel.status, panel.test]
-    gr.on(
-        [tab.select, panel.label_a.input, panel.label_b.input], jobs.short(on_gradient), [*inputs, page.lang], quick,
-        **jobs.SHORT,
-    )  # fmt: skip
     maps = [panel.gradient, panel.occlusion, panel.status, panel.test]
+    gr.on(
+        [*quick, panel.label_a.input, panel.label_b.input],
+        jobs.short(on_gradient),
+        [*inputs, page.lang],
+        maps,
+        **jobs.SHORT,
+    )
     occlude, check = (jobs.long(handler, status=panel.status) for handler in (on_occlusion, on_test))
     occluding = run.click(occlude, [*inputs, page.lang], maps, **jobs.LONG)
     testing = test.click(check, [*inputs, which, page.lang], [panel.status, panel.test], **jobs.LONG)

@@ -42,7 +42,7 @@ def lay_out(page, asked: Asked, active: str, lang: str) -> Panel:
     panel = Panel(text, use, result)
     go.click(jobs.short(on_compare), [*asked.inputs, text, page.lang], result, **jobs.SHORT)
     active_now = "(use, text) => use ? text : ''"
-    gr.on([use.input, text.input], None, [use, text], asked.templates, js=active_now, **links.PRIVATE)
+    gr.on([use.input, text.blur], None, [use, text], asked.templates, js=active_now, **links.PRIVATE)
     return panel
 
 

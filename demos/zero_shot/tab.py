@@ -167,13 +167,15 @@ def _wire(page, parts: Parts, start: asked.Opening) -> None:
         known = examples.find(example) if isinstance(example, str) else None
         if known:
             labels = known.labels["zh" if lang == "zh" else "en"]
-        settled = {a.labels: labels, a.crop: "own", parts.attack.crop: "own", parts.attack.canvas: _hidden()}
+        settled = {a.labels: labels, a.crop: "own", parts.attack.crop: "own", parts.attack.canvas: None}
         if picture is None:
             return {**dict.fromkeys(everything, gr.skip()), **emptied(parts), **settled}
         shown = classified(parts, picture, (labels, templates, "own", model), example, quarrel, request)
         return {**shown, **settled}
 
-    run = {"fn": jobs.short(on_classify), "inputs": inputs, "outputs": everything, **jobs.SHORT}
+    # The first classification loads the models: the line under the bars shows that something is going on.
+    shown = {**jobs.SHORT, "show_progress": "minimal", "show_progress_on": parts.provenance}
+    run = {"fn": jobs.short(on_classify), "inputs": inputs, "outputs": everything, **shown}
     gr.on([a.go.click, a.labels.submit, a.templates.change, a.crop.change], **run)
     parts.quarrel.start(**run)  # an event of our own: gr.on takes Gradio's only
 
@@ -182,18 +184,14 @@ def _wire(page, parts: Parts, start: asked.Opening) -> None:
 
     page.lang.change(jobs.short(on_language), inputs, [*everything, a.labels], **jobs.SHORT)
     for event in (parts.model.chosen.success, parts.model.fetched.success):
-        event(jobs.short(on_model), inputs, everything, **jobs.SHORT)
+        event(jobs.short(on_model), inputs, everything, **shown)
     taken = a.picture.input(None, a.picture, a.example, js="picture => picture?.example || ''", **links.PRIVATE)
     taken.then(
         jobs.short(on_picture), inputs, [*everything, a.labels, a.crop, parts.attack.crop, parts.attack.canvas],
-        **jobs.SHORT,
+        **shown,
     )  # fmt: skip
-    page.inbox.change(jobs.short(_received), [page.inbox, page.lang], [a.picture, a.example], **jobs.SHORT).then(**run)
+    page.inbox.change(jobs.short(_received), [page.inbox, page.lang], [a.picture, a.example], **shown).then(**run)
     _wire_numbers(page, parts)
-
-
-def _hidden():
-    return gr.update(value=None, visible=False)
 
 
 def _received(parcel, lang):
