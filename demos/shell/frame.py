@@ -100,7 +100,11 @@ def _lazy_tab(spec: TabSpec, lang, outbox, specs):
         @gr.render(inputs=[opened], triggers=[opened.change], show_progress="hidden")
         def content(address):
             if address:
-                _lay_out(spec, address, lang, outbox, specs)
+                try:
+                    _lay_out(spec, address, lang, outbox, specs)
+                except Exception as error:  # a tab that cannot be laid out must say so
+                    told = jobs.explained(error)
+                    gr.HTML(f'<p class="lucida-note" role="alert">{spans(told.key, **told.values)}</p>')
 
         tab.select(None, None, opened, js=f"() => lucida.open('{spec.id}')", **PRIVATE)
     return tab, opened

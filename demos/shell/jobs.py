@@ -120,18 +120,22 @@ def sentence(error: Exception, lang: str, *, markup: bool = True) -> gr.Error:
     """
     if isinstance(error, gr.Error):
         return error
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        log.error("the disk is full", exc_info=error)
-        error = UserError("errors.disk_full")
-    if isinstance(error, UserError):
-        log.info("refused: %s", error)
-        told = say(error.key, lang, **error.values)
-    else:
-        fault = secrets.token_hex(4)
-        log.error("fault %s", fault, exc_info=error)
-        told = say("errors.fault", lang, id=fault)
+    readable = explained(error)
+    told = say(readable.key, lang, **readable.values)
     told = html.escape(told, quote=False) if markup else told
     return gr.Error(told, title=say("shell.error", lang), print_exception=False)
+
+
+def explained(error: Exception) -> UserError:
+    """The error as one that has a sentence. Logs it: a visitor's in one line, a fault with its trace and an id."""
+    if isinstance(error, UserError):
+        log.info("refused: %s", error)
+        return error
+    fault = secrets.token_hex(4)
+    log.error("fault %s", fault, exc_info=error)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return UserError("errors.disk_full")
+    return UserError("errors.fault", id=fault)
 
 
 @contextmanager

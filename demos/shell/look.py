@@ -37,7 +37,7 @@ _COLOURS = {
     "checkbox_border_color_selected": ACCENT,
     "checkbox_label_background_fill": "transparent",
     "checkbox_label_border_width": "1px",
-    "input_placeholder_color": "#78716c",
+    "input_placeholder_color": "#716a65",
     "input_border_color_focus": ACCENT,
     "button_primary_background_fill": ACCENT,
     "button_primary_background_fill_hover": DEEP,

@@ -52,7 +52,7 @@ def opener(chromium) -> Iterator:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(url)
         return page
@@ -79,9 +79,9 @@ def visit(opener, app_server):
 def visit_example(opener, example_server):
     """As `visit`, for the copy of the app with the tabs `example` and `second`."""
 
-    def go(query: str = "?tab=example", **options):
+    def go(query: str = "?tab=example", *, wait: str = ".lucida-leveled:visible", **options):
         page = opener(example_server.url + query, **options)
-        page.locator(".lucida-leveled:visible").first.wait_for()
+        page.locator(wait).first.wait_for()
         return page
 
     return go

@@ -1,9 +1,13 @@
 """The frame as a visitor meets it, in a real Chromium, on the two example tabs of test_new_tab.py."""
 
 import re
+import time
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
+
+from demos.shell.arrays import pack
 
 TABS = ("zero_shot", "example", "second")
 INK = "getComputedStyle(document.querySelector('#brand h1')).color"
@@ -193,6 +197,37 @@ def test_send_to_opens_the_other_tab_and_hands_the_parcel_over(visit_example):
     page.locator("#tab-second .lucida-send-example").click()  # the prompt goes back, to a tab that is laid out already
     pause_until(page, "document.querySelector('#tab-example #received')?.textContent.includes('prompt second')")
     assert "picture" in received.text_content()
+
+
+def test_a_closed_page_leaves_no_file(visit_example, example_server):
+    page = visit_example()
+    folders = example_server.log.parent / "uploads"
+    before = set(folders.glob("session-*"))
+    page.locator(".lucida-send-second >> visible=true").first.click()
+    pause_until(page, "document.querySelector('#tab-second #received')?.textContent.includes('picture')")
+    (own,) = set(folders.glob("session-*")) - before
+    assert len(list(own.iterdir())) == 1
+    page.context.close()
+    end = time.monotonic() + 30
+    while own.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not own.exists()
+
+
+def test_a_tab_that_cannot_be_laid_out_says_so(visit_example, example_server):
+    page = visit_example("?tab=example&grey=0&lang=zh", wait=".lucida-note[role=alert]:visible")
+    assert "程序出错了" in page.locator(".lucida-note[role=alert]").inner_text()
+    assert "no grey at all" in example_server.log.read_text("utf-8")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32"])
+def test_arrays_arrive_in_the_browser_as_they_were(visit_example, dtype):
+    array = np.array([[0, 1, 2.5], [254, 1e-7, 0.333]]).astype(dtype)
+    page = visit_example()
+    got = page.evaluate(
+        "async (p) => { const a = await lucida.unpack(p); return [...a.array, ...a.shape]; }", pack(array)
+    )
+    assert got == [*array.astype("float64").ravel().tolist(), 2, 3]
 
 
 def test_what_was_typed_stays_when_tabs_change(visit_example):

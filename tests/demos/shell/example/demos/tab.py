@@ -27,6 +27,8 @@ API = {"example": level_of_grey}
 
 def build(page):
     level = links.integer(page.link, "grey", 64, 0, MOST)
+    if level == 0:
+        raise RuntimeError("no grey at all")
     gr.Markdown(t("example.about"))
     grey = gr.Slider(0, MOST + 1, level, step=1, label=t("example.level"), interactive=True, elem_id="grey")
     with results.actions():
