@@ -79,8 +79,9 @@ def training_lines(objective: str) -> str:
         [
             f"- Command: `{run['command']}`",
             f"- {steps:,} steps in {minutes:.0f} minutes on {run['device']} ({run['threads']} thread, others at work "
-            f"beside it), started from {start}; highest learning rate {loop['learning_rate']}, AdamW, cosine, moving average "
-            f"{loop['average']}, seed {loop['seed']}; PyTorch {run['torch']}, git revision {run['revision'][:12]}.",
+            f"beside it), started from {start}; highest learning rate {loop['learning_rate']}, AdamW, cosine, "
+            f"moving average {loop['average']}, seed {loop['seed']}; "
+            f"PyTorch {run['torch']}, git revision {run['revision'][:12]}.",
             f"- Weights of the parts of the loss: {weights}.",
             f"- Dropout of the trunk's features: {dropout_said(run['history'])}.",
         ]

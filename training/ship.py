@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, one_hot
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from pipelines.zero_shot.background import BANK_WORDS, bank_words
 from training.validation import Validation, load_validation
@@ -33,23 +33,28 @@ def val_cosines(student: Student, validation: Validation) -> tuple[torch.Tensor,
 
 
 def calibrate(student: Student, validation: Validation) -> None:
-    """Set the scale (and the twin's bias) that val photographs make most likely: one temperature (1706.04599, 4.2)."""
+    """Set the scale, and the twin's bias, on val photographs among all photo names.
+
+    Softmax: one temperature, that which makes the true names most likely (1706.04599, section 4.2). Sigmoid: scale and
+    bias such that the best answer is right as often as it says (Platt scaling of the best answer): fitted to all pairs
+    instead, a best answer that says 0.05 is right in one of four cases.
+    """
     with torch.no_grad():
         cosines, truth = val_cosines(student, validation)
-        wanted = one_hot(truth, cosines.shape[1]).float()
+        best, answer = cosines.max(dim=1)
+    right = (answer == truth).float()
     log_scale = student.logit_scale.detach().clone().requires_grad_(True)
     parameters = [log_scale]
     if student.logit_bias is not None:
         parameters.append(student.logit_bias.detach().clone().requires_grad_(True))
-    optimiser = torch.optim.LBFGS(parameters, lr=0.5, max_iter=100, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS(parameters, lr=0.5, max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        logits = cosines * log_scale.exp()
         if len(parameters) == 1:
-            loss = cross_entropy(logits, truth)
+            loss = cross_entropy(cosines * log_scale.exp(), truth)
         else:
-            loss = binary_cross_entropy_with_logits(logits + parameters[1], wanted) * cosines.shape[1]
+            loss = binary_cross_entropy_with_logits(best * log_scale.exp() + parameters[1], right)
         loss.backward()
         return loss
 

@@ -162,6 +162,17 @@ def test_calibration_finds_the_temperature_that_made_the_answers(student, monkey
     assert student.logit_scale.exp().item() == pytest.approx(6.0, rel=0.05)
 
 
+def test_calibration_of_the_twin_makes_the_best_answer_right_as_often_as_it_says(student, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    cosines = torch.rand(20000, 2, generator=generator) * 2 - 1
+    best, answer = cosines.max(dim=1)
+    right = torch.rand(20000, generator=generator) < torch.sigmoid(5.0 * best - 1.0)
+    monkeypatch.setattr(ship, "val_cosines", lambda *_: (cosines, torch.where(right, answer, 1 - answer)))
+    ship.calibrate(student, None)
+    assert student.logit_scale.exp().item() == pytest.approx(5.0, rel=0.1)
+    assert student.logit_bias.item() == pytest.approx(-1.0, abs=0.1)
+
+
 def test_shipped_sizes_and_names():
     for name in ("clip", "siglip"):
         config = json.loads((ASSETS / name / "open_clip_config.json").read_text())["model_cfg"]
