@@ -1,5 +1,6 @@
 """From options to a running server: environment, models, page, signals."""
 
+import errno
 import os
 import shutil
 import signal
@@ -59,8 +60,8 @@ def launch_options() -> dict:
 def serve(chosen: Options) -> None:
     """Serve until stopped. A port that is in use ends the program with one line."""
     set_defaults()
-    if not _is_free(chosen.host, chosen.port):
-        sys.exit(f"app.py: port {chosen.port} is in use on {chosen.host}. Choose another one: --port {chosen.port + 1}")
+    if refusal := refused(chosen.host, chosen.port):
+        sys.exit(f"app.py: {refusal}")
     from pipelines.runtime import context
 
     context.configure(
@@ -89,15 +90,20 @@ def sweep(folder: Path, *, older_than_s: float = 7200.0) -> None:
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def _is_free(host: str, port: int) -> bool:
+def refused(host: str, port: int) -> str | None:
+    """Why nothing can listen on this address, as a sentence; None when it is free."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except PermissionError:
+            return f"port {port} needs administrator rights. Choose one above 1023: --port 7860"
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return f"port {port} is in use on {host}. Choose another one: --port {port % 65535 + 1}"
+            return f"{host!r} is no address of this computer. Use --host 127.0.0.1 or --host 0.0.0.0"
+    return None
 
 
 def _stop(_signal, _frame) -> None:

@@ -14,7 +14,7 @@ import pytest
 from gradio_client import Client
 
 from demos.shell import server
-from tests.conftest import REPO, running
+from tests.conftest import REPO, free_port, running
 
 
 def app(*arguments: str) -> subprocess.CompletedProcess:
@@ -34,10 +34,13 @@ def test_a_port_in_use_is_one_clear_line():
     assert f"port {port} is in use" in ended.stderr and f"--port {port + 1}" in ended.stderr
 
 
-def test_an_address_that_is_not_ours_is_one_clear_line():
-    ended = app("--host", "no such host")
-    assert ended.returncode == 1
-    assert ended.stderr.count("\n") == 1 and "no such host" in ended.stderr
+@pytest.mark.parametrize("host", ["no such host", "192.0.2.1", "example.invalid"])
+def test_an_address_that_is_not_ours_is_told(host):
+    assert "no address of this computer" in server.refused(host, 7860)
+
+
+def test_a_free_port_is_not_refused():
+    assert server.refused("127.0.0.1", free_port()) is None
 
 
 def test_help_needs_no_library():
