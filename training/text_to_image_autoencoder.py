@@ -48,7 +48,7 @@ class Config:
     perceptual_from: float = 0.6
     squared: float = 0.5
     white: float = 0.5
-    latent_noise: float = 0.05
+    latent_noise: float = 0.05  # of the latents' own deviation, which starts near 0.01
     latent_penalty: float = 1e-3
     bfloat16: bool = False
 
@@ -99,7 +99,8 @@ class Steps:
         with torch.autocast(device, torch.bfloat16) if config.bfloat16 else nullcontext():
             latents = model.encode(pictures * 2 - 1).latents
             noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-            decoded = model.decode(latents + config.latent_noise * noise).sample
+            spread = config.latent_noise * latents.detach().std()
+            decoded = model.decode(latents + spread * noise).sample
         error = decoded.float() - (pictures * 2 - 1)
         parts = {
             "l1": error.abs().mean(),
@@ -150,13 +151,14 @@ class Validation:
 
     def write_sheet(self, decoded: torch.Tensor) -> None:
         """Rows of drawings, each row above the row of their reconstructions."""
-        shown = torch.linspace(0, len(decoded) - 1, min(SHEET_PICTURES, len(decoded))).long().to(decoded.device)
+        count = min(SHEET_PICTURES, len(decoded))
+        columns = min(SHEET_COLUMNS, count)
+        count -= count % columns  # only whole rows, or pairs would not stand below one another
+        shown = torch.linspace(0, len(decoded) - 1, count).long().to(decoded.device)
         real, ours = to_bytes(self.pictures[shown]), to_bytes(decoded[shown])
         rows = []
-        for start in range(0, len(shown), SHEET_COLUMNS):
-            real_row, our_row = real[start : start + SHEET_COLUMNS], ours[start : start + SHEET_COLUMNS]
-            rows += [*real_row, *our_row]
-        columns = min(SHEET_COLUMNS, len(shown))
+        for start in range(0, count, columns):
+            rows += [*real[start : start + columns], *ours[start : start + columns]]
         write_sheet(self.folder / "sheet.png", rows, columns=columns)
 
 
