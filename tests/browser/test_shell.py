@@ -47,7 +47,7 @@ def test_language_switches_at_once_keeps_values_and_is_remembered(visit_example,
     page.locator("#run", has_text="Run").wait_for()
 
 
-@pytest.mark.parametrize(("locale", "run"), [("zh-HK", "运行"), ("zh-CN", "运行"), ("de-DE", "Run")])
+@pytest.mark.parametrize(("locale", "run"), [("zh-HK", "运行"), ("de-DE", "Run")])
 def test_the_first_language_is_the_browsers(visit_example, locale, run):
     page = visit_example(locale=locale)
     page.locator("#run", has_text=run).wait_for()
@@ -241,11 +241,13 @@ def test_what_was_typed_stays_when_tabs_change(visit_example):
 
 
 @pytest.mark.parametrize("tab", TABS)
-@pytest.mark.parametrize("lang", ["en", "zh"])
-def test_a_phone_shows_everything_without_sideways_scroll(visit_example, tab, lang):
-    page = visit_example(f"?tab={tab}&lang={lang}", width=375, height=812)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert page.evaluate(CUT) == []
+def test_a_phone_shows_everything_without_sideways_scroll(visit_example, tab):
+    page = visit_example(f"?tab={tab}&lang=en", width=375, height=812)
+    for locale in ("en", "zh-CN"):
+        pause_until(page, "locale => document.documentElement.lang === locale", locale)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.evaluate(CUT) == []
+        page.locator("#switch").click()
 
 
 # What reaches beyond the right edge without standing in a strip that scrolls by itself.
