@@ -64,6 +64,7 @@ def _crop(asked: Asked, start) -> tuple[gr.Radio, Canvas]:
             interactive=True,
             elem_id="zs-crop-kind",
         )
+        view(views.framed(views.sentence("crop_draw", kind="zs-note")), elem_id="zs-crop-draw")
         offered = [(one.path, one.title) for one in examples.offered()]
         canvas = Canvas(None, tools=["crop"], examples=offered, picks=False, elem_id="zs-crop")
     radio.input(None, [radio, asked.picture, asked.crop], [canvas, asked.crop], js=_SHOW, **links.PRIVATE)

@@ -46,12 +46,12 @@ class Parts:
     model: model_panel.Panel
 
 
-def classified(parts: Parts, picture, asked_for: tuple, example, quarrel, request: gr.Request) -> dict:
+def classified(parts: Parts, picture, asked_for: tuple, example, temperature, request: gr.Request) -> dict:
     """Classify and fill every component; the panels' older results are cleared."""
     question = read(*asked_for)
     answer = answers.current(picture, question, request)
     example = example if isinstance(example, str) else ""
-    settings = Settings(temperature=Settings.read(quarrel).temperature)
+    settings = Settings.read({"temperature": temperature})
     refusal = nothing.refusal_value(answer.main)
     told = model_panel.told(question.model, model_panel.note(answer, request))
     folder = sessions.of(request).folder
@@ -85,7 +85,7 @@ def filled(parts: Parts, answer, *, live: bool, refusal, example: str, settings:
     }
 
 
-def in_other_language(parts: Parts, picture, asked_for: tuple, example, quarrel, lang, request: gr.Request) -> dict:
+def in_other_language(parts: Parts, picture, asked_for: tuple, example, temperature, lang, request: gr.Request) -> dict:
     """An example's own labels follow the page's language; labels that somebody typed stay as they are."""
     known = examples.find(example) if isinstance(example, str) else None
     lang, other = ("zh", "en") if lang == "zh" else ("en", "zh")
@@ -97,10 +97,10 @@ def in_other_language(parts: Parts, picture, asked_for: tuple, example, quarrel,
     if not untouched:
         asked_for = (known.labels[lang], templates, crop, model)
         return {
-            **classified(parts, picture, asked_for, example, quarrel, request),
+            **classified(parts, picture, asked_for, example, temperature, request),
             parts.asked.labels: known.labels[lang],
         }
-    settings, folder = Settings(temperature=Settings.read(quarrel).temperature), sessions.of(request).folder
+    settings, folder = Settings.read({"temperature": temperature}), sessions.of(request).folder
     return {
         **dict.fromkeys(outputs(parts), gr.skip()),
         **filled(

@@ -191,7 +191,7 @@ function report(i) {
 }
 slider.onpointerdown = slider.onkeydown = () => { before = readings(); };
 slider.oninput = () => {
-  temperature = Math.abs(slider.value) < 0.015 ? 1 : +(10 ** slider.value).toFixed(3);
+  temperature = +slider.value === 0 ? 1 : +(10 ** slider.value).toFixed(3);
   said.textContent = word(temperature < 1 ? "cold" : temperature > 1 ? "hot" : "as_learnt");
   paint();
 };

@@ -153,24 +153,24 @@ def _picture_to_send(picture):
 def _wire(page, parts: Parts, start: asked.Opening) -> None:
     a = parts.asked
     everything = outputs(parts)
-    inputs = [*a.inputs, a.example, parts.quarrel, page.lang]
+    inputs = [*a.inputs, a.example, a.temperature, page.lang]
 
-    def on_classify(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
-        return classified(parts, picture, (labels, templates, crop, model), example, quarrel, request)
+    def on_classify(picture, labels, templates, crop, model, example, temperature, lang, request: gr.Request):
+        return classified(parts, picture, (labels, templates, crop, model), example, temperature, request)
 
-    def on_model(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
+    def on_model(picture, labels, templates, crop, model, example, temperature, lang, request: gr.Request):
         if picture is None or not model_panel.is_ready(answers.known_model(model)):
             return dict.fromkeys(everything, gr.skip())
-        return classified(parts, picture, (labels, templates, crop, model), example, quarrel, request)
+        return classified(parts, picture, (labels, templates, crop, model), example, temperature, request)
 
-    def on_picture(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
+    def on_picture(picture, labels, templates, crop, model, example, temperature, lang, request: gr.Request):
         known = examples.find(example) if isinstance(example, str) else None
         if known:
             labels = known.labels["zh" if lang == "zh" else "en"]
         settled = {a.labels: labels, a.crop: "own", parts.attack.crop: "own", parts.attack.canvas: None}
         if picture is None:
             return {**dict.fromkeys(everything, gr.skip()), **emptied(parts), **settled}
-        shown = classified(parts, picture, (labels, templates, "own", model), example, quarrel, request)
+        shown = classified(parts, picture, (labels, templates, "own", model), example, temperature, request)
         return {**shown, **settled}
 
     # The first classification loads the models: the line under the bars shows that something is going on.
@@ -179,8 +179,8 @@ def _wire(page, parts: Parts, start: asked.Opening) -> None:
     gr.on([a.go.click, a.labels.submit, a.templates.change, a.crop.change], **run)
     parts.quarrel.start(**run)  # an event of our own: gr.on takes Gradio's only
 
-    def on_language(picture, labels, templates, crop, model, example, quarrel, lang, request: gr.Request):
-        return in_other_language(parts, picture, (labels, templates, crop, model), example, quarrel, lang, request)
+    def on_language(picture, labels, templates, crop, model, example, temperature, lang, request: gr.Request):
+        return in_other_language(parts, picture, (labels, templates, crop, model), example, temperature, lang, request)
 
     page.lang.change(jobs.short(on_language), inputs, [*everything, a.labels], **jobs.SHORT)
     for event in (parts.model.chosen.success, parts.model.fetched.success):

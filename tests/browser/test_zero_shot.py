@@ -174,7 +174,8 @@ def open_panel(page, number: int) -> None:
 
 
 def test_none_of_these_moves_with_its_threshold(visit):
-    page = visit("?tab=zero_shot")
+    page = visit("?tab=zero_shot&example=cat&labels=violin,rocket,pizza")
+    live(page)
     slider = page.locator("#zs-refusal input[type=range]")
     slider.focus()
     page.keyboard.press("Home")
@@ -208,6 +209,7 @@ def test_words_on_the_picture_and_a_crop_of_ones_own(visit):
     expect(page.locator("#zs-attack img")).to_have_count(4, timeout=PATIENCE_MS)
     before = bars(page)
     page.locator("#zs-crop-kind input[value=box]").check()
+    page.locator("#zs-crop [data-name=crop]").click()
     canvas = page.locator("#zs-crop canvas")
     canvas.scroll_into_view_if_needed()
     place = canvas.bounding_box()
