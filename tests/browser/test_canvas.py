@@ -27,6 +27,7 @@ def show(opener, site):
 
     def go(name="canvas", **options):
         page = opener(f"{site}?show={name}", **options)
+        page.set_default_timeout(120_000)
         page.wait_for_function(
             "document.querySelector('#it .sheet img')?.naturalWidth > 0 && document.querySelector('#got textarea')"
         )

@@ -15,6 +15,7 @@ from tests.browser import harness
 from tests.conftest import free_port
 
 PHONE = {"width": 375, "height": 812}
+PATIENCE_MS = 120_000
 GOT = "document.querySelector('#got textarea').value"
 TALL = odd_pictures.PHOTO.parent / "photographer.jpg"
 
@@ -31,6 +32,7 @@ def show(opener, site):
 
     def go(name, *, lang="en", **options):
         page = opener(f"{site}?show={name}&lang={lang}", **options)
+        page.set_default_timeout(PATIENCE_MS)
         page.locator("#it").wait_for()
         page.wait_for_function("document.querySelector('#it button')?.textContent")
         return page
@@ -41,7 +43,7 @@ def show(opener, site):
 def patient_page(chromium, url):
     """A page for several tests; on a busy machine it takes its time."""
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(url)
     return page
 
@@ -407,6 +409,7 @@ def shades(page):
 @pytest.fixture(scope="module")
 def film_page(chromium, site):
     page = patient_page(chromium, f"{site}?show=film")
+    page.wait_for_function("window.speak && document.querySelector('#it .play')?.textContent")
     yield page
     page.close()
 
@@ -448,7 +451,8 @@ def test_play_runs_to_the_end_and_calmly_where_less_motion_is_asked_for(film, mo
     film.emulate_media(reduced_motion=motion)
     play = film.locator("#it .play")
     assert play.inner_text() == "Play"  # never begins by itself
-    film.clock.install()
+    film.clock.install(time=0)
+    film.clock.pause_at(10_000)  # from here on time passes only by run_for
     play.click()
     assert film.evaluate(FRAME) == "1 / 12"
     film.clock.run_for(1500)
