@@ -55,7 +55,7 @@ def take(browser, url: str, shot: Shot) -> Image.Image:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    picture.quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
 
 
 def main() -> None:
