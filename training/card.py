@@ -89,8 +89,11 @@ def training_lines(objective: str) -> str:
 
 
 def dropout_said(history: list[dict]) -> str:
-    """The share, and from which step on if it changed when the run was resumed."""
-    return ", ".join(f"{part['dropout']} from step {part['from_step']:,}" for part in history)
+    """The share and the length of the schedule, and from which step on if they changed when the run was resumed."""
+    parts = (
+        f"{one['dropout']} from step {one['from_step']:,} (schedule of {one['minutes']:g} minutes)" for one in history
+    )
+    return ", ".join(parts)
 
 
 def write(model_id: str) -> None:

@@ -75,7 +75,8 @@ def describe(options: argparse.Namespace, config: Config, loop: LoopConfig) -> d
 def record(path: Path, run: dict, step: int) -> None:
     """Write what describes the run; a resumed run keeps what it was before."""
     history = json.loads(path.read_text(encoding="utf-8"))["history"] if step and path.exists() else []
-    run["history"] = [*history, {"from_step": step, "dropout": run["config"]["dropout"]}]
+    part = {"from_step": step, "dropout": run["config"]["dropout"], "minutes": run["loop"]["minutes"]}
+    run["history"] = [*history, part]
     path.write_text(json.dumps(run, indent=1), encoding="utf-8")
 
 
