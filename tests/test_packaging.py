@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -64,7 +65,8 @@ def test_the_mcp_extra_is_the_same_gradio():
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_make_knows(target):
-    done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True)
+    command = ["make", "--dry-run", target, f"PYTHON={sys.executable}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
