@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import free_port
+
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -61,6 +63,15 @@ def opener(chromium) -> Iterator:
     for context in contexts:
         context.close()
     assert not errors
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    """The page of single components, for tests of them."""
+    from tests.browser import harness
+
+    with harness.served(free_port()) as address:
+        yield address
 
 
 @pytest.fixture

@@ -9,16 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.browser import harness
-from tests.conftest import free_port
 
 GOT = "document.querySelector('#got textarea')?.value"
 ORIENTATION = 0x0112
-
-
-@pytest.fixture(scope="module")
-def site():
-    with harness.served(free_port()) as address:
-        yield address
 
 
 @pytest.fixture
