@@ -75,13 +75,20 @@ def note(answer: answers.Answer, request: gr.Request) -> dict[str, float]:
 
 
 def told(model_id: str, times: dict[str, float]) -> str:
-    """The facts of a model; of the app's own choice also why it was chosen."""
+    """The facts of a model, of the app's own choice also why it was chosen, and all models side by side."""
     runtime = answers.runtime()
     if model_id:
-        return _facts(runtime.catalogue.find(model_id), times)
+        return _facts(runtime.catalogue.find(model_id), times) + _side_by_side(model_id, times)
     choice = runtime.choose(TOPIC)
     why = f'<p class="zs-note">{spans(choice.reason_key, **choice.reason_values)}</p>'
-    return _facts(choice.entry, times) + views.framed(why)
+    return _facts(choice.entry, times) + views.framed(why) + _side_by_side(choice.entry.id, times)
+
+
+def _side_by_side(chosen: str, times: dict[str, float]) -> str:
+    runtime = answers.runtime()
+    entries = runtime.catalogue.of_topic(TOPIC)
+    rows = [(entry, runtime.availability(entry), times.get(entry.id)) for entry in entries]
+    return trials.models(rows, chosen=chosen)
 
 
 def _facts(entry, times: dict[str, float]) -> str:

@@ -188,7 +188,7 @@ def _wire(page, parts: Parts, start: asked.Opening) -> None:
     taken = a.picture.input(None, a.picture, a.example, js="picture => picture?.example || ''", **links.PRIVATE)
     taken.then(
         jobs.short(on_picture), inputs, [*everything, a.labels, a.crop, parts.attack.crop, parts.attack.canvas],
-        **shown,
+        trigger_mode="always_last", **shown,
     )  # fmt: skip
     page.inbox.change(jobs.short(_received), [page.inbox, page.lang], [a.picture, a.example], **shown).then(**run)
     _wire_numbers(page, parts)

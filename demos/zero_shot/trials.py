@@ -193,6 +193,31 @@ def model(entry, availability, *, measured_ms: float | None) -> str:
     return framed(f"<h4>{pair(entry.title)}</h4>", f'<dl class="zs-facts">{rows}</dl>', told)
 
 
+def models(rows: Sequence[tuple], *, chosen: str) -> str:
+    """All models of the topic side by side. rows: (entry, availability, milliseconds measured here or None)."""
+    names = ("fact_parameters", "fact_size", "fact_figure", "fact_time")
+    head = "".join(f'<th scope="col" class="n">{word(name)}</th>' for name in names)
+    head = f'<tr><th scope="col">{word("model_choice")}</th>{head}<th scope="col">{word("fact_state")}</th></tr>'
+    body = "".join(_row(*row, on=row[0].id == chosen) for row in rows)
+    table = f'<div class="zs-scroll"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+    return framed(f"<h4>{word('all_models')}</h4>", table)
+
+
+def _row(entry, availability, measured_ms: float | None, *, on: bool) -> str:
+    first = entry.figures[0] if entry.figures else None
+    published = f'{first.value:g} %<br><span class="zs-note">{pair(first.title)}</span>' if first else "–"
+    cells = (
+        f"{entry.parameters / 1e6:,.1f} M",
+        size(entry.bytes),
+        published,
+        f"{measured_ms:.0f} ms" if measured_ms is not None else "–",
+    )
+    numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+    marked = ' class="zs-on"' if on else ""
+    name = f'<th scope="row">{pair(entry.title)}</th>'
+    return f"<tr{marked}>{name}{numbers}<td>{word(f'short_{availability.state}')}</td></tr>"
+
+
 def _source(source: str) -> str:
     """A published figure's source: a link where it is an address, else its text."""
     shown = html.escape(source)
