@@ -41,6 +41,7 @@ def patient_page(chromium, url):
 
 def answer(page, act):
     """What Python got after `act`."""
+    page.locator("#got textarea").wait_for(state="attached")
     page.evaluate(
         "() => { const t = document.querySelector('#got textarea'); t.value = ''; t.dispatchEvent(new Event('input')) }"
     )
