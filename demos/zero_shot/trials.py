@@ -199,7 +199,7 @@ def models(rows: Sequence[tuple], *, chosen: str) -> str:
     head = "".join(f'<th scope="col" class="n">{word(name)}</th>' for name in names)
     head = f'<tr><th scope="col">{word("model_choice")}</th>{head}<th scope="col">{word("fact_state")}</th></tr>'
     body = "".join(_row(*row, on=row[0].id == chosen) for row in rows)
-    table = f'<div class="zs-scroll"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>'
+    table = f'<div class="zs-scroll"><table class="zs-models"><thead>{head}</thead><tbody>{body}</tbody></table></div>'
     return framed(f"<h4>{word('all_models')}</h4>", table)
 
 
