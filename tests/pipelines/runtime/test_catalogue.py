@@ -107,3 +107,11 @@ def test_an_id_given_twice_is_refused(tmp_path):
     path.write_text(text.replace('"lucida-siglip"', '"lucida-clip"'), encoding="utf-8")
     with pytest.raises(ValueError, match="twice"):
         read_catalogue(path)
+
+
+@pytest.mark.parametrize("entry", BUNDLED, ids=ids(BUNDLED))
+def test_the_figure_of_a_bundled_model_is_the_one_in_its_card(entry):
+    (figure,) = entry.figures
+    card = (MODELS / figure.source).read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| val photographs .*\| English \|.*$", card, re.MULTILINE)
+    assert float(row.split("|")[5].split()[0]) == figure.value
