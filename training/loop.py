@@ -1,15 +1,17 @@
-"""The loop of every training: AdamW, warm-up and cosine, clipped gradients, a moving average, checkpoints, curve."""
+"""The loop of every training: AdamW or Muon, warm-up and cosine, clipping, moving average, checkpoints, curve."""
 
 import csv
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
+
+from training.muon import Muon, split_parameters
 
 StepLoss = Callable[[nn.Module, torch.Generator], dict[str, torch.Tensor]]
 Evaluate = Callable[[nn.Module], dict[str, float]]
@@ -23,6 +25,7 @@ class LoopConfig:
     folder: Path
     minutes: float
     steps: int | None = None
+    optimiser: str = "adamw"  # or "muon": matrices by Muon, the rest by AdamW, at the same rate
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.98)
@@ -50,13 +53,25 @@ def rate_at(progress: float, config: LoopConfig) -> float:
     return config.learning_rate * (config.last_share + (1 - config.last_share) * 0.5 * (1 + math.cos(angle)))
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+def parameter_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict]:
     """Matrices decay; biases, norms and single numbers do not."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
+
+
+def create_optimisers(model: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
+    """AdamW for all parameters, or Muon for the matrices and AdamW for the rest."""
+    if config.optimiser not in ("adamw", "muon"):
+        raise ValueError(f"optimiser must be adamw or muon, got {config.optimiser!r}")
+    matrices, others = split_parameters(model) if config.optimiser == "muon" else ([], list(model.parameters()))
+    groups = parameter_groups(others, config.weight_decay)
+    optimisers = [torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)]
+    if matrices:
+        optimisers.append(Muon(matrices, lr=config.learning_rate, weight_decay=config.weight_decay))
+    return optimisers
 
 
 @torch.no_grad()
@@ -82,8 +97,7 @@ class Trainer:
 
     def __init__(self, config: LoopConfig, model: nn.Module, average: nn.Module):
         self.config, self.model, self.average = config, model, average
-        groups = parameter_groups(model, config.weight_decay)
-        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+        self.optimisers = create_optimisers(model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.state = _State()
         self.rows: list[dict] = []
@@ -99,7 +113,7 @@ class Trainer:
             {
                 "model": self.model.state_dict(),
                 "average": self.average.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
+                "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
                 "generator": self.generator.get_state(),
                 "dropout": torch.get_rng_state(),
                 "state": vars(self.state),
@@ -116,7 +130,8 @@ class Trainer:
         saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
         self.model.load_state_dict(saved["model"])
         self.average.load_state_dict(saved["average"])
-        self.optimiser.load_state_dict(saved["optimiser"])
+        for optimiser, state in zip(self.optimisers, saved["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
         self.generator.set_state(saved["generator"])
         torch.set_rng_state(saved["dropout"])
         self.state, self.rows = _State(**saved["state"]), saved["rows"]
@@ -130,16 +145,18 @@ class Trainer:
 
     def step(self, loss_of: StepLoss) -> dict[str, float]:
         """One update; returns the parts of the loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate_at(self.progress(), self.config)
+        rate = rate_at(self.progress(), self.config)
+        for group in (group for optimiser in self.optimisers for group in optimiser.param_groups):
+            group["lr"] = rate
         parts = loss_of(self.model, self.generator)
         total = torch.stack(list(parts.values())).sum()
         if not torch.isfinite(total):
             raise FloatingPointError(f"loss is {total.item()} at step {self.state.step}")
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        self.optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.step()
         update_average(self.average, self.model, step=self.state.step, decay=self.config.average)
         self.state.step += 1
         return {name: value.item() for name, value in parts.items()}

@@ -258,6 +258,7 @@ def loop_of(options: argparse.Namespace) -> LoopConfig:
         options.out,
         options.minutes,
         options.steps,
+        optimiser=options.optimiser,
         learning_rate=options.rate,
         weight_decay=0.01,
         betas=(0.9, 0.99),
@@ -311,6 +312,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
     parser.add_argument("--rate", type=float, default=5e-4, help="highest learning rate")
     parser.add_argument("--average", type=float, default=0.9995, help="decay of the moving average")
+    parser.add_argument("--optimiser", default="muon", choices=("adamw", "muon"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16, help="at the start; grows to four times as much")
     parser.add_argument("--style", type=float, default=CaptionConfig.style, help="share of captions with a style")

@@ -207,6 +207,7 @@ def create(options: argparse.Namespace) -> Run:
         options.out,
         options.minutes,
         options.steps,
+        optimiser=options.optimiser,
         learning_rate=options.rate,
         weight_decay=0.01,
         betas=(0.9, 0.99),
@@ -269,6 +270,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="count steps instead of minutes: then a resumed run is exact")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
+    parser.add_argument("--optimiser", default="muon", choices=("adamw", "muon"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=Config.width)
     parser.add_argument("--blocks", type=int, nargs="+", default=Config.blocks)

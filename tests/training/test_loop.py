@@ -38,7 +38,7 @@ def test_rate_rises_then_falls_along_a_cosine(tmp_path):
 
 
 def test_only_matrices_decay():
-    decayed, kept = parameter_groups(nn.Linear(3, 2), 0.05)
+    decayed, kept = parameter_groups(nn.Linear(3, 2).parameters(), 0.05)
     assert [p.ndim for p in decayed["params"]] == [2]
     assert decayed["weight_decay"] == 0.05
     assert [p.ndim for p in kept["params"]] == [1]
