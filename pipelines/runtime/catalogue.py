@@ -9,15 +9,20 @@ from typing import Any
 from pipelines.runtime.errors import UserError
 
 MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
-ROLES = ("main", "twin", "second_stage", "detector")
+ROLES = ("main", "twin", "second_stage", "detector", "preview")
+PIPELINE = "model_index.json"  # the file that names the parts of a diffusers folder
 
 
 @dataclass(frozen=True)
 class Bundled:
-    """Files in the repository. folder: below assets/models; needs: other folders there that it reads."""
+    """Files in the repository. folder: below assets/models; needs: other folders there that it reads.
+
+    weights: the safetensors file, or model_index.json for a diffusers folder, whose parts have files of their own.
+    """
 
     folder: str
     needs: tuple[str, ...] = ()
+    weights: str = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class Entry:
     """One model of the catalogue.
 
     bytes: to download or shipped, about. memory_bytes: in float32, about. image_size: pixels a side.
-    folder: where its files lie on this machine, None until they do. weights: the safetensors file in it.
+    folder: where its files lie on this machine, None until they do. weights: the safetensors file in it, or the
+    model_index.json of a diffusers folder.
     """
 
     id: str
@@ -79,6 +85,13 @@ class Entry:
     packages: tuple[str, ...] = ()
     folder: Path | None = None
     weights: Path | None = None
+
+    @property
+    def weight_files(self) -> tuple[Path, ...]:
+        """All files that hold its weights: several for a diffusers folder, or when a part is split."""
+        if self.weights.name == PIPELINE:
+            return tuple(sorted(self.folder.rglob("*.safetensors")))
+        return (self.weights,)
 
     @property
     def origin(self) -> str:
@@ -151,7 +164,7 @@ def _entry(item: dict[str, Any], titles: dict[str, dict[str, str]], models: Path
     if entry.role not in ROLES or set(entry.title) != {"en", "zh"}:
         raise ValueError(f"catalogue entry {entry.id!r}: role {entry.role!r}, title in {sorted(entry.title)}")
     if isinstance(source, Bundled):
-        return in_folder(entry, models / source.folder)
+        return in_folder(entry, models / source.folder, weights=source.weights)
     return entry
 
 
@@ -159,7 +172,7 @@ def _source(item: dict[str, Any]) -> Bundled | Hub:
     item = dict(item)
     kind = item.pop("kind")
     if kind == "bundled":
-        return Bundled(item["folder"], tuple(item.get("needs", ())))
+        return Bundled(**{**item, "needs": tuple(item.get("needs", ()))})
     if kind != "hub":
         raise KeyError(f"source kind {kind!r} is neither bundled nor hub")
     item["weights"] = tuple(item["weights"])

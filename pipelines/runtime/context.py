@@ -202,9 +202,10 @@ def _missing_package(packages: tuple[str, ...]) -> str | None:
     return None
 
 
-def _stamp(entry: Entry) -> tuple[int, int, int]:
-    status = entry.weights.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
+def _stamp(entry: Entry) -> tuple[tuple[int, int, int], ...]:
+    """The state of the weights' files: another one means that a file was replaced."""
+    found = (path.stat() for path in (entry.weights, *entry.weight_files))
+    return tuple((status.st_ino, status.st_size, status.st_mtime_ns) for status in found)
 
 
 def _out_of_memory(error: BaseException) -> bool:

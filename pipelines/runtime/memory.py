@@ -96,10 +96,19 @@ class ModelMemory:
 
 
 def module_bytes(value: Any) -> int:
-    """Bytes of the parameters and buffers of a torch module, or of the ``module`` of a loaded model."""
-    module = getattr(value, "module", value)
-    tensors = [*module.parameters(), *module.buffers()]
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    """Bytes of all parameters and buffers: of a torch module, of a loaded model's ``module``, or of the modules of
+    its diffusers ``pipeline``."""
+    tensors = {}
+    for module in _modules(value):
+        # By identity: parts may share a tensor.
+        tensors |= {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+
+
+def _modules(value: Any) -> list[Any]:
+    if hasattr(value, "pipeline"):
+        return [part for part in value.pipeline.components.values() if hasattr(part, "parameters")]
+    return [getattr(value, "module", value)]
 
 
 def release() -> None:

@@ -13,8 +13,9 @@ from pipelines.runtime.errors import UserError
 from pipelines.runtime.memory import module_bytes
 
 CATALOGUE = read_catalogue()
-HUB = [entry for entry in CATALOGUE.entries if isinstance(entry.source, Hub)]
-BUNDLED = [entry for entry in CATALOGUE.entries if isinstance(entry.source, Bundled)]
+CLIPS = CATALOGUE.of_topic("zero_shot")
+HUB = [entry for entry in CLIPS if isinstance(entry.source, Hub)]
+BUNDLED = [entry for entry in CLIPS if isinstance(entry.source, Bundled)]
 
 
 def ids(entries):
