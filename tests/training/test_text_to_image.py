@@ -321,3 +321,20 @@ def test_painter_learns_four_pictures_and_becomes_a_pipeline(data, autoencoder, 
     assert pipeline.scheduler.config.prediction_type == "v_prediction"
     saved, trained = pipeline.unet.conv_in.weight, torch.load(tmp_path / "checkpoint.pt", weights_only=True)["average"]
     torch.testing.assert_close(saved, trained["unet.conv_in.weight"].half().float())
+
+
+def test_moments_penalty_is_nought_for_unit_channels_alone():
+    values = torch.tensor([-1.0, 1.0, -1.0, 1.0]).view(1, 1, 2, 2)
+    unit = values / values.std()
+    assert text_to_image_autoencoder.moments_penalty(unit).item() == pytest.approx(0, abs=1e-12)
+    assert text_to_image_autoencoder.moments_penalty(unit + 2).item() == pytest.approx(4)
+    assert text_to_image_autoencoder.moments_penalty(3 * unit).item() == pytest.approx(4)
+
+
+def test_an_autoencoder_starts_from_another_ones_weights(data, autoencoder, tmp_path):
+    options = autoencoder_options(data, tmp_path / "next", 1, "--start", str(autoencoder / "vae"))
+    run = text_to_image_autoencoder.create(text_to_image_autoencoder.parse(options))
+    first = diffusers.AutoencoderTiny.from_pretrained(autoencoder / "vae").state_dict()
+    for model in (run.trainer.model, run.trainer.average):
+        for name, value in model.state_dict().items():
+            torch.testing.assert_close(value, first[name], rtol=0, atol=0)
