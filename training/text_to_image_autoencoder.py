@@ -87,7 +87,7 @@ def draw_crops(
 def moments_penalty(latents: torch.Tensor) -> torch.Tensor:
     """Mean over channels of mean^2 + (deviation - 1)^2: (B, C, h, w) to a number.
 
-    Diffusion starts from noise of mean 0 and deviation 1 in each channel, but the pipeline knows a single scale for all.
+    Diffusion starts from noise of mean 0 and deviation 1 a channel, but the pipeline knows one scale for all.
     """
     channels = latents.transpose(0, 1).flatten(1)
     return (channels.mean(dim=1).square() + (channels.std(dim=1) - 1).square()).mean()
