@@ -25,6 +25,7 @@ from training.loop import LoopConfig, Trainer
 from training.packs import DRAWING_PACKS
 from training.report import choose_device, write_record
 from training.text_to_image_data import ByName, CaptionConfig, Captions, Examples, WeightConfig, load_examples
+from training.text_to_image_made import Made, asked_compositions, draw_pairs, draw_recoloured, load_made
 from training.text_to_image_model import (
     Painter,
     ShapeConfig,
@@ -51,6 +52,7 @@ class Config:
     batches: tuple[tuple[float, int], ...] = ((0.0, 16), (0.6, 32), (0.85, 64))
     snr_limit: float = 5.0
     least_weight: float = 0.1
+    made: float = 0.1  # share of pairs and of drawings in another colour
     bfloat16: bool = False
 
 
@@ -97,6 +99,7 @@ class Steps:
         self,
         config: Config,
         examples: Examples,
+        made: tuple[list[Made], torch.Tensor],
         by_name: ByName,
         captions: Captions,
         words: Words,
@@ -104,20 +107,36 @@ class Steps:
     ):
         self.config, self.examples, self.by_name, self.captions = config, examples, by_name, captions
         self.words, self.progress = words, progress
-        self.latents = examples.latents.to(words.device)
+        self.made, latents = made
+        self.latents = torch.cat([examples.latents, latents]).to(words.device)
         self.alpha_bar = create_scheduler().alphas_cumprod.to(words.device)
 
     def __call__(self, model: Painter, generator: torch.Generator) -> dict[str, torch.Tensor]:
         count = batch_at(self.progress(), self.config.batches)
-        chosen = self.by_name.draw(count, generator)
-        captions = [
-            self.captions.draw(self.examples.drawings[place], self.examples.colours[place], generator)
-            for place in chosen
-        ]
+        chosen = self.draw(count, generator)
+        captions = [self.caption(place, generator) for place in chosen]
         # One timestep in each of `count` equal parts of the schedule: less noise in the loss than free draws.
         shares = (torch.arange(count) + torch.rand(count, generator=generator)) / count
         noise = torch.randn(count, *self.latents.shape[1:], generator=generator)
         return {"v": self.loss(model, chosen, captions, shares, noise)}
+
+    def draw(self, count: int, generator: torch.Generator) -> list[int]:
+        """Places of latents: those of drawings come first, those of made pictures after them."""
+        chosen = self.by_name.draw(count, generator)
+        if not self.made:
+            return chosen
+        swapped = (torch.rand(count, generator=generator) < self.config.made).tolist()
+        places = torch.randint(len(self.made), (count,), generator=generator).tolist()
+        return [
+            len(self.examples) + place if swap else drawing
+            for drawing, place, swap in zip(chosen, places, swapped, strict=True)
+        ]
+
+    def caption(self, place: int, generator: torch.Generator) -> str:
+        """A caption of what lies at the place."""
+        if place >= len(self.examples):
+            return self.made[place - len(self.examples)].caption(self.captions, generator)
+        return self.captions.draw(self.examples.drawings[place], self.examples.colours[place], generator)
 
     def loss(
         self, model: Painter, chosen: list[int], captions: list[str], shares: torch.Tensor, noise: torch.Tensor
@@ -207,6 +226,7 @@ def create(options: argparse.Namespace) -> Run:
         )
         for split in ("train", "heldout_pair")
     )
+    made = make_pictures(options, trained, vae)
     tokenizer = load_tokenizer(options.tokenizer)
     text_encoder = create_text_encoder(shape, tokenizer)
     if options.start is not None:
@@ -218,15 +238,32 @@ def create(options: argparse.Namespace) -> Run:
         print(f"goes on from step {trainer.state.step}")
     writer = Captions(captions, load_styles(options.data))
     by_name = ByName(trained.drawings, weights)
-    steps = Steps(config, trained, by_name, writer, Words(tokenizer, device), trainer.progress)
+    steps = Steps(config, trained, made, by_name, writer, Words(tokenizer, device), trainer.progress)
     sheet = make_sheet(options, vae, tokenizer)
     configs = {"shape": shape, "training": config, "captions": captions, "weights": weights, "loop": loop}
     return Run(configs, trainer, steps, Evaluation(steps, held_out, sheet), vae, tokenizer)
 
 
+def make_pictures(
+    options: argparse.Namespace, trained: Examples, vae: AutoencoderTiny
+) -> tuple[list[Made], torch.Tensor]:
+    """Pairs and drawings in another colour with their latents; none that the sheet asks for."""
+    avoided = asked_compositions(prompts_of(options))
+    made = draw_pairs(trained.drawings, options.pairs, avoided=avoided)
+    made += draw_recoloured(trained, options.recoloured, avoided=avoided)
+    if not made:
+        return [], torch.empty(0, *trained.latents.shape[1:])
+    return load_made(vae, options.data, made, options.out / "latents_made.safetensors")
+
+
+def prompts_of(options: argparse.Namespace) -> Path:
+    """The file of the sheet's prompts."""
+    return options.prompts or options.data / "prompts64.jsonl"
+
+
 def make_sheet(options: argparse.Namespace, vae: AutoencoderTiny, tokenizer: PreTrainedTokenizerBase) -> Sheet:
     """The fixed prompts; with teachers also the distance to the real drawings of those names and styles."""
-    prompts = load_prompts(options.prompts or options.data / "prompts64.jsonl")[: options.sheet]
+    prompts = load_prompts(prompts_of(options))[: options.sheet]
     perceptual = load_perceptual(options.teachers).to(options.device) if options.teachers else None
     drawings = load_drawings(options.data, "train", packs=options.packs)
     return Sheet(
@@ -283,6 +320,7 @@ def main(arguments: list[str] | None = None) -> None:
         "steps": trainer.state.step,
         "seconds": trainer.state.seconds,
         "drawings": len(run.steps.examples),
+        "made": len(run.steps.made),
         "parameters": {
             name: sum(p.numel() for p in part.parameters()) for name, part in trainer.average.named_children()
         },
@@ -316,6 +354,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16, help="at the start; grows to four times as much")
     parser.add_argument("--style", type=float, default=CaptionConfig.style, help="share of captions with a style")
+    parser.add_argument("--pairs", type=int, default=3000, help="pictures of two drawings side by side")
+    parser.add_argument("--recoloured", type=int, default=3000, help="drawings in another colour")
     parser.add_argument("--channels", type=int, nargs="+", default=ShapeConfig.channels)
     parser.add_argument("--attention", type=int, nargs="*", default=ShapeConfig.attention, help="levels, 0 the finest")
     parser.add_argument("--layers", type=int, default=ShapeConfig.layers_per_block)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -175,7 +175,7 @@ def encode(vae: AutoencoderTiny, data: Path, drawings: Sequence[Drawing]) -> Exa
 
 def load_examples(vae: AutoencoderTiny, data: Path, drawings: Sequence[Drawing], cache: Path) -> Examples:
     """``encode``, but once: the result is kept in ``cache`` together with what it was made of."""
-    key = _key(vae, drawings)
+    key = key_of(vae, (f"{drawing.pack}/{drawing.file}" for drawing in drawings))
     if cache.exists():
         with safe_open(cache, "pt") as file:
             saved = file.metadata()
@@ -188,11 +188,11 @@ def load_examples(vae: AutoencoderTiny, data: Path, drawings: Sequence[Drawing],
     return examples
 
 
-def _key(vae: AutoencoderTiny, drawings: Sequence[Drawing]) -> str:
-    """SHA-256 over the autoencoder's weights and the list of drawings."""
+def key_of(vae: AutoencoderTiny, lines: Iterable[str]) -> str:
+    """SHA-256 over the autoencoder's weights and the list of what is encoded."""
     digest = hashlib.sha256(repr(vae.config.scaling_factor).encode())
     for value in vae.state_dict().values():
         digest.update(value.cpu().contiguous().numpy().tobytes())
-    for drawing in drawings:
-        digest.update(f"{drawing.pack}/{drawing.file}\n".encode())
+    for line in lines:
+        digest.update(f"{line}\n".encode())
     return digest.hexdigest()

@@ -99,7 +99,7 @@ def autoencoder(data, tmp_path_factory) -> Path:
 
 def painter_options(data: Path, out: Path, autoencoder: Path, steps: int, *more: str):
     sizes = ["--channels", "16", "32", "--attention", "1", "--text-width", "16", "--text-layers", "1"]
-    sizes += ["--text-heads", "2", "--batch", "4"]
+    sizes += ["--text-heads", "2", "--batch", "4", "--pairs", "6", "--recoloured", "5"]
     paths = ["--autoencoder", str(autoencoder / "vae"), "--tokenizer", str(TOKENIZER)]
     return [*common(data, out), *paths, *sizes, "--steps", str(steps), *more]
 
@@ -161,6 +161,9 @@ def test_held_out_and_val_are_in_neither_training(data, autoencoder, tmp_path):
     assert named == {("apple", "noto"), ("leaf", "noto"), ("sea", "noto"), ("apple", "fx")}
     drawn = itertools.chain(*second.steps.by_name.places)
     assert sorted(itertools.chain(*drawn)) == list(range(4))
+    made = second.steps.made
+    assert len(second.steps.latents) == 4 + len(made)
+    assert {(part.names["en"], part.style) for one in made for part in one.parts} <= named
     held_out = second.evaluation.held_out
     assert held_out.steps.latents.shape[0] == 1
     assert held_out.captions[0].startswith(("leaf", "a leaf"))
@@ -185,6 +188,19 @@ def test_nothing_and_a_mixture_have_no_colour():
 
 
 # Captions and draws
+
+
+def test_a_share_of_a_batch_is_made(data, autoencoder, tmp_path):
+    steps = text_to_image.create(text_to_image.parse(painter_options(data, tmp_path, autoencoder, 1))).steps
+    assert {one.colour is None for one in steps.made} == {True, False}
+    generator = torch.Generator().manual_seed(0)
+    places = steps.draw(4000, generator)
+    made = [place for place in places if place >= len(steps.examples)]
+    assert len(made) == pytest.approx(400, abs=5 * (4000 * 0.1 * 0.9) ** 0.5)
+    assert set(made) == set(range(4, 4 + len(steps.made)))
+    assert steps.caption(4, torch.Generator().manual_seed(4)) == steps.made[0].caption(
+        steps.captions, torch.Generator().manual_seed(4)
+    )
 
 
 def captions(**settings) -> Captions:
