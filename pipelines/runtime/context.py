@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.runtime import device, hub, local, manifest, weights
 from pipelines.runtime.catalogue import MODELS, Availability, Bundled, Catalogue, Entry, Hub, read_catalogue
 from pipelines.runtime.errors import UserError
-from pipelines.runtime.memory import ModelMemory
+from pipelines.runtime.memory import ModelMemory, is_out_of_memory
 from pipelines.runtime.turns import Turns
 
 MODES = ("auto", "bundled", "full")
@@ -158,13 +158,13 @@ class Runtime:
             try:
                 return loader(entry, placement)
             except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             # Outside of the handler, so that the failed load's tensors are not held by its trace.
             self.memory.clear()
             return loader(entry, placement)
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             self.memory.clear()
             raise UserError("errors.model_out_of_memory", title=entry.title, device=placement.device) from None
@@ -206,11 +206,6 @@ def _stamp(entry: Entry) -> tuple[tuple[int, int, int], ...]:
     """The state of the weights' files: another one means that a file was replaced."""
     found = (path.stat() for path in (entry.weights, *entry.weight_files))
     return tuple((status.st_ino, status.st_size, status.st_mtime_ns) for status in found)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """torch says it by a subclass of RuntimeError on a GPU and by words on the CPU."""
-    return isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error)
 
 
 _current: Runtime | None = None

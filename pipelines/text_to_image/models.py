@@ -1,0 +1,123 @@
+"""Stable Diffusion and its kin through diffusers: one way to hold them, whatever their size (arXiv 2112.10752).
+
+The pipeline object is diffusers' own. It is never called for sampling (sample.py does that, step by step); it holds
+tokenizers, text encoders, UNet, autoencoder and the noise schedule. Nothing here opens a network connection.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+
+from pipelines.runtime.device import Placement
+from pipelines.runtime.errors import UserError
+from pipelines.text_to_image.preview import Preview, for_pipeline
+
+CLASSES = {"StableDiffusionPipeline": StableDiffusionPipeline, "StableDiffusionXLPipeline": StableDiffusionXLPipeline}
+# Models distilled to a few steps say so in their names only: their configuration is that of the ordinary ones.
+FEW_STEP_NAMES = ("turbo", "lightning", "lcm", "hyper")
+MOST_PX = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class TextToImageModel:
+    """A loaded pipeline with all that sampling needs to know about it.
+
+    family: "sd" (one text encoder) or "sdxl" (two, with pooled text and sizes as further conditions). scale: pixels
+    of the picture a latent cell. default_px: the side it was trained for; max_px: the longest side allowed.
+    few_step: distilled to 1 to 4 steps without guidance. prediction: what the UNet predicts, "epsilon",
+    "v_prediction" or "sample", from the scheduler's configuration.
+    """
+
+    id: str
+    family: str
+    pipeline: DiffusionPipeline
+    device: str
+    dtype: torch.dtype
+    latent_channels: int
+    scale: int
+    default_px: int
+    max_px: int
+    default_steps: int
+    default_guidance: float
+    few_step: bool
+    prediction: str
+    preview: Preview
+
+
+def load(entry, placement: Placement) -> TextToImageModel:
+    """Load a model of the catalogue. The runtime calls this under its lock, once a model.
+
+    Args:
+        entry: catalogue entry of this topic, ``folder`` a diffusers folder on this machine.
+        placement: device and dtype.
+
+    Raises:
+        UserError: a file is missing or names a pipeline of another class.
+    """
+    pipeline = load_folder(entry.folder, dtype=placement.torch_dtype)
+    few_step = any(name in entry.id.lower() for name in FEW_STEP_NAMES)
+    return wrap(entry.id, pipeline, placement, few_step=few_step)
+
+
+def load_folder(folder: Path, *, dtype: torch.dtype) -> DiffusionPipeline:
+    """Read a diffusers folder: safetensors only, no code from the folder, no network.
+
+    Raises:
+        UserError: ``errors.pipeline_missing`` without model_index.json, ``errors.pipeline_class`` for another class.
+    """
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError("errors.pipeline_missing", folder=folder.name) from error
+    name = str(index.get("_class_name"))
+    if name not in CLASSES:
+        raise UserError("errors.pipeline_class", name=name[:60], choices=", ".join(CLASSES))
+    without = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    options = without if name == "StableDiffusionPipeline" else {"add_watermarker": False}
+    return CLASSES[name].from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True, **options)
+
+
+def wrap(
+    model_id: str, pipeline: DiffusionPipeline, placement: Placement, *, few_step: bool = False
+) -> TextToImageModel:
+    """Move any diffusers pipeline object of the two families to its device and note what sampling needs."""
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.to(placement.device)
+    if pipeline.dtype != placement.torch_dtype:
+        pipeline.to(placement.torch_dtype)
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.eval().requires_grad_(False)
+    family = "sdxl" if getattr(pipeline, "text_encoder_2", None) is not None else "sd"
+    sample_size = pipeline.unet.config.sample_size
+    latent_px = sample_size if isinstance(sample_size, int) else max(sample_size)
+    default_px = latent_px * pipeline.vae_scale_factor
+    steps, guidance = _defaults(family, default_px=default_px, few_step=few_step)
+    return TextToImageModel(
+        id=model_id,
+        family=family,
+        pipeline=pipeline,
+        device=placement.device,
+        dtype=placement.torch_dtype,
+        latent_channels=pipeline.vae.config.latent_channels,
+        scale=pipeline.vae_scale_factor,
+        default_px=default_px,
+        max_px=min(2 * default_px, MOST_PX),
+        default_steps=steps,
+        default_guidance=guidance,
+        few_step=few_step,
+        prediction=pipeline.scheduler.config.prediction_type,
+        preview=for_pipeline(pipeline),
+    )
+
+
+def _defaults(family: str, *, default_px: int, few_step: bool) -> tuple[int, float]:
+    """(steps, guidance scale) to start with."""
+    if few_step:
+        return 4, 0.0
+    if default_px <= 256:
+        return 20, 4.0
+    return (25, 7.5) if family == "sd" else (30, 5.0)
