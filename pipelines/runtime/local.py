@@ -1,17 +1,20 @@
-"""The operator's models folder (``--models-dir``): open_clip checkpoints in safetensors, listed as they lie there.
+"""The operator's models folder (``--models-dir``): checkpoints in safetensors, listed as they lie there.
 
-A file is named ``<architecture>__<anything>.safetensors``, with an architecture of open_clip; a folder holds
-open_clip_config.json beside its weights. Pickles are listed as refused, with the command that converts them.
+For Zero-shot: a file named ``<architecture>__<anything>.safetensors``, with an architecture of open_clip, or a folder
+with open_clip_config.json beside its weights. For Text to image: a diffusers folder (model_index.json), or a single
+file, whose family its tensors' names tell. Pickles are listed as refused, with the command that converts them.
 """
 
 import importlib.util
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
-from pipelines.runtime.catalogue import Availability, Entry, LocalFile
+from pipelines.runtime import diffusion_files
+from pipelines.runtime.catalogue import PIPELINE, Availability, Entry, LocalFile
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.weights import PICKLES, inside, pickle_refusal, read_header
 
@@ -20,6 +23,11 @@ LOADER = "pipelines.zero_shot.models:load"
 CONFIG = "open_clip_config.json"
 WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors")
 MOST_ENTRIES = 100
+DIFFUSION = {
+    "topic": "text_to_image",
+    "loader": "pipelines.text_to_image.models:load",
+    "packages": ("diffusers", "transformers"),
+}
 
 
 @dataclass(frozen=True)
@@ -46,15 +54,34 @@ def _list_one(models_dir: Path, name: str) -> Listed | None:
     blank = _blank(name)
     try:
         path = inside(models_dir, name)
-        if path.is_dir():
-            entry = _from_folder(blank, path)
-        elif path.suffix in PICKLES:
-            raise pickle_refusal(path)
-        else:
-            entry = _from_file(blank, path) if path.suffix == ".safetensors" else None
+        blank, read = _reader(blank, path)
+        entry = read(blank, path) if read else None
     except UserError as error:
         return Listed(blank, Availability("missing", error.key, error.values))
     return entry and Listed(entry, Availability("ready", "errors.available_local", {"name": name}))
+
+
+def _reader(blank: Entry, path: Path) -> tuple[Entry, Callable[[Entry, Path], Entry | None] | None]:
+    """The blank entry in its topic, and what reads a thing of this kind; None for what is no checkpoint."""
+    if path.is_dir():
+        is_pipeline = (path / PIPELINE).is_file()
+        return (_diffusion(blank), _from_diffusers_folder) if is_pipeline else (blank, _from_folder)
+    if path.suffix in PICKLES:
+        raise pickle_refusal(path)
+    if path.suffix != ".safetensors":
+        return blank, None
+    if _architecture(blank.source.name):
+        return blank, _from_file
+    if diffusion_files.is_diffusion(read_header(path)):
+        return _diffusion(blank), _from_checkpoint
+    raise UserError("errors.local_name", name=blank.source.name)
+
+
+def _architecture(name: str) -> str | None:
+    """The architecture of open_clip that a file is named after. By the name in the folder: a link may lead to
+    a file with another name."""
+    architecture, mark, _ = name.partition("__")
+    return architecture if mark and architecture in architectures() else None
 
 
 def _from_folder(blank: Entry, folder: Path) -> Entry | None:
@@ -77,14 +104,37 @@ def _from_folder(blank: Entry, folder: Path) -> Entry | None:
 
 
 def _from_file(blank: Entry, path: Path) -> Entry:
-    # By the name in the folder, since a link may point to a file with another name.
-    architecture, mark, _ = blank.source.name.partition("__")
-    known = architectures()
-    if not mark or architecture not in known:
-        raise UserError("errors.local_name", name=blank.source.name)
-    config = json.loads(known[architecture].read_text(encoding="utf-8"))
+    architecture = _architecture(blank.source.name)
+    config = json.loads(architectures()[architecture].read_text(encoding="utf-8"))
     entry = replace(blank, architecture=architecture, image_size=_image_size(config), folder=path.parent)
     return _measured(entry, path)
+
+
+def _from_diffusers_folder(blank: Entry, folder: Path) -> Entry:
+    index = diffusion_files.read_index(folder)
+    models = [part for part in index.parts if part.startswith(("unet", "vae", "text_encoder"))]
+    files = [path for part in models for path in diffusion_files.part_files(folder, part).files]
+    image_size = diffusion_files.picture_px(folder)
+    entry = replace(blank, architecture=index.pipeline_class, image_size=image_size, folder=folder)
+    return _counted(entry, folder / PIPELINE, files)
+
+
+def _from_checkpoint(blank: Entry, path: Path) -> Entry:
+    family = diffusion_files.family_of(read_header(path), name=blank.source.name)
+    image_size = diffusion_files.FAMILY_PX[family]
+    entry = replace(blank, architecture=family, image_size=image_size, folder=path.parent)
+    return _counted(entry, path, [path])
+
+
+def _diffusion(blank: Entry) -> Entry:
+    return replace(blank, **DIFFUSION)
+
+
+def _counted(entry: Entry, weights: Path, files: list[Path]) -> Entry:
+    states = [(path, path.stat()) for path in files]
+    parameters = sum(diffusion_files.count_parameters(path, at.st_size, at.st_mtime_ns) for path, at in states)
+    size = {"parameters": parameters, "bytes": sum(at.st_size for _, at in states), "memory_bytes": 4 * parameters}
+    return replace(entry, weights=weights, **size)
 
 
 def _measured(entry: Entry, weights: Path) -> Entry:

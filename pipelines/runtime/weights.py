@@ -130,9 +130,15 @@ def read_published_pickle(path: Path, *, published: Iterable[Published]) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def pickle_refusal(path: Path) -> UserError:
-    """Pickles are programs. The sentence gives the command that converts one in a process of its own."""
-    names = shlex.quote(path.name), shlex.quote(f"{path.stem}.safetensors")
+def pickle_refusal(path: Path, *, folder: Path | None = None) -> UserError:
+    """Pickles are programs. The sentence gives the command that converts one in a process of its own.
+
+    folder: the diffusers folder that it is a part of; the command converts the whole folder then.
+    """
+    if folder is not None:
+        names = shlex.quote(folder.name), shlex.quote(f"{folder.name}-safetensors")
+    else:
+        names = shlex.quote(path.name), shlex.quote(f"{path.stem}.safetensors")
     return UserError("errors.weights_pickle", name=path.name, command=" ".join((CONVERT, *names)))
 
 

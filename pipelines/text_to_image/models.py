@@ -4,18 +4,15 @@ The pipeline object is diffusers' own. It is never called for sampling (sample.p
 tokenizers, text encoders, UNet, autoencoder and the noise schedule. Nothing here opens a network connection.
 """
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from diffusers import DiffusionPipeline, StableDiffusionPipeline, StableDiffusionXLPipeline
+from diffusers import DiffusionPipeline
 
 from pipelines.runtime.device import Placement
-from pipelines.runtime.errors import UserError
+from pipelines.text_to_image.folders import load_pipeline
 from pipelines.text_to_image.preview import Preview, for_pipeline
 
-CLASSES = {"StableDiffusionPipeline": StableDiffusionPipeline, "StableDiffusionXLPipeline": StableDiffusionXLPipeline}
 # Models distilled to a few steps say so in their names only: their configuration is that of the ordinary ones.
 FEW_STEP_NAMES = ("turbo", "lightning", "lcm", "hyper")
 MOST_PX = 2048
@@ -51,33 +48,15 @@ def load(entry, placement: Placement) -> TextToImageModel:
     """Load a model of the catalogue. The runtime calls this under its lock, once a model.
 
     Args:
-        entry: catalogue entry of this topic, ``folder`` a diffusers folder on this machine.
+        entry: catalogue entry of this topic: a diffusers folder or a single file on this machine.
         placement: device and dtype.
 
     Raises:
-        UserError: a file is missing or names a pipeline of another class.
+        UserError: as ``folders.load_pipeline``.
     """
-    pipeline = load_folder(entry.folder, dtype=placement.torch_dtype)
+    pipeline = load_pipeline(entry, dtype=placement.torch_dtype)
     few_step = any(name in entry.id.lower() for name in FEW_STEP_NAMES)
     return wrap(entry.id, pipeline, placement, few_step=few_step)
-
-
-def load_folder(folder: Path, *, dtype: torch.dtype) -> DiffusionPipeline:
-    """Read a diffusers folder: safetensors only, no code from the folder, no network.
-
-    Raises:
-        UserError: ``errors.pipeline_missing`` without model_index.json, ``errors.pipeline_class`` for another class.
-    """
-    try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError("errors.pipeline_missing", folder=folder.name) from error
-    name = str(index.get("_class_name"))
-    if name not in CLASSES:
-        raise UserError("errors.pipeline_class", name=name[:60], choices=", ".join(CLASSES))
-    without = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    options = without if name == "StableDiffusionPipeline" else {"add_watermarker": False}
-    return CLASSES[name].from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True, **options)
 
 
 def wrap(
