@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -34,10 +35,18 @@ def versions() -> dict[str, str]:
     return found | {"revision": revision.stdout.strip()}
 
 
+def command(arguments: Sequence[str]) -> str:
+    """The command line that started a script, ``FOLDER`` in place of paths that are this machine's own."""
+    script, *options = arguments
+    said = ["FOLDER" if Path(option).is_absolute() else option for option in options]
+    return " ".join(["python -m", f"training.{Path(script).stem}", *said])
+
+
 def write_record(folder: Path, configs: Mapping[str, object], figures: Mapping[str, object]) -> None:
-    """Write ``run.json``: every dataclass of settings, the versions, and figures (the seed is one of the settings)."""
+    """Write ``run.json``: command, every dataclass of settings (the seed is one), machine, versions, and figures."""
     settings = {name: asdict(config) for name, config in configs.items()}
-    record = {"settings": settings, "versions": versions(), "threads": torch.get_num_threads(), "figures": figures}
+    machine = {"threads": torch.get_num_threads(), "cuda": torch.cuda.is_available()}
+    record = {"command": command(sys.argv), "settings": settings, "versions": versions(), **machine, "figures": figures}
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=1, ensure_ascii=False, default=str)
     (folder / "run.json").write_text(text + "\n", encoding="utf-8")
