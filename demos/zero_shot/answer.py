@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import gradio as gr
 import numpy as np
 
-from demos.shell import jobs, sessions
+from demos.shell import jobs, model_switch, sessions
 from demos.zero_shot.question import TOPIC, Question
 from pipelines.runtime.errors import UserError
 
@@ -43,11 +43,7 @@ def runtime():
 
 def known_model(model_id) -> str:
     """The id, if it is one of this tab's models or empty. Raises UserError."""
-    if not isinstance(model_id, str):
-        raise UserError("errors.model_unknown", model=str(model_id)[:60])
-    if model_id and runtime().catalogue.find(model_id).topic != TOPIC:
-        raise UserError("zero_shot.model_of_other_tab", model=model_id[:60])
-    return model_id
+    return model_switch.known(TOPIC, model_id)
 
 
 def chosen_model(model_id: str) -> str:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from demos.shell import links
+from demos.shell import links, model_switch
 from demos.shell.components.picture import PictureInput
 from demos.shell.words import t
 from demos.zero_shot import examples, store
-from demos.zero_shot.answer import runtime
 from demos.zero_shot.quarrel import TEMPERATURE
 from demos.zero_shot.question import TOPIC, read_crop, read_templates
 from pipelines.runtime.errors import UserError
@@ -68,7 +67,7 @@ def opening(link: links.Link) -> Opening:
         labels=links.text(link, "labels", known.labels[lang] if known else t_labels(lang)),
         templates=_passed(link, "templates", "", read_templates),
         crop=_passed(link, "crop", "own", read_crop),
-        model=links.choice(link, "model", "", [entry.id for entry in runtime().catalogue.of_topic(TOPIC)]),
+        model=links.choice(link, "model", "", [entry.id for entry in model_switch.entries(TOPIC)]),
         temperature=links.number(link, "temperature", 1.0, *TEMPERATURE),
         run=known is not None,
     )
@@ -112,17 +111,8 @@ def lay_out_controls(start: Opening, picture: PictureInput) -> Asked:
         elem_id="zs-labels",
     )
     with gr.Row(elem_id="zs-go"):
-        model = gr.Dropdown(
-            _models(),
-            value=start.model,
-            label=t("zero_shot.model_choice"),
-            show_label=False,
-            container=False,
-            allow_custom_value=True,
-            interactive=True,
-            scale=3,
-            min_width=160,
-            elem_id="zs-model",
+        model = model_switch.choice(
+            TOPIC, start.model, show_label=False, container=False, scale=3, min_width=160, elem_id="zs-model"
         )
         go = gr.Button(t("zero_shot.classify"), variant="primary", scale=2, min_width=120, elem_id="zs-classify")
     with gr.Row(visible="hidden"):
@@ -137,14 +127,3 @@ def _title(example) -> dict[str, str]:
         "en": f"{example.title['en']} ({example.credit['en']})",
         "zh": f"{example.title['zh']}（{example.credit['zh']}）",
     }
-
-
-def _models() -> list[tuple]:
-    """The app's own choice first, then every model of this topic by its name; the panel tells the rest."""
-    entries = runtime().catalogue.of_topic(TOPIC)
-    return [(t("zero_shot.model_auto"), ""), *((_name(entry.title), entry.id) for entry in entries)]
-
-
-def _name(title: dict[str, str]) -> str:
-    """A model's name without what stands in brackets: the same in both languages."""
-    return title["en"].split(" (")[0]

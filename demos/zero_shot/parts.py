@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import gradio as gr
 import numpy as np
 
-from demos.shell import sessions
+from demos.shell import model_switch, sessions
 from demos.zero_shot import answer as answers
 from demos.zero_shot import (
     asked,
@@ -21,7 +21,7 @@ from demos.zero_shot import (
     views,
 )
 from demos.zero_shot.quarrel import Quarrel, Settings
-from demos.zero_shot.question import read
+from demos.zero_shot.question import TOPIC, read
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Parts:
     evidence: evidence_panel.Panel
     lab: lab_panel.Panel
     attack: break_panel.Panel
-    model: model_panel.Panel
+    model: model_switch.Panel
 
 
 def classified(parts: Parts, picture, asked_for: tuple, example, temperature, request: gr.Request) -> dict:
@@ -53,7 +53,7 @@ def classified(parts: Parts, picture, asked_for: tuple, example, temperature, re
     example = example if isinstance(example, str) else ""
     settings = Settings.read({"temperature": temperature})
     refusal = nothing.refusal_value(answer.main)
-    told = model_panel.told(question.model, model_panel.note(answer, request))
+    told = model_switch.told(TOPIC, question.model, model_panel.note(answer, request))
     folder = sessions.of(request).folder
     return {
         **filled(parts, answer, live=True, refusal=refusal, example=example, settings=settings, folder=folder),

@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from demos.shell import jobs, links, parcels, results, sessions
+from demos.shell import jobs, links, model_switch, parcels, results, sessions
 from demos.shell.words import t
 from demos.zero_shot import answer as answers
 from demos.zero_shot import (
@@ -159,7 +159,7 @@ def _wire(page, parts: Parts, start: asked.Opening) -> None:
         return classified(parts, picture, (labels, templates, crop, model), example, temperature, request)
 
     def on_model(picture, labels, templates, crop, model, example, temperature, lang, request: gr.Request):
-        if picture is None or not model_panel.is_ready(answers.known_model(model)):
+        if picture is None or not model_switch.is_ready(answers.known_model(model)):
             return dict.fromkeys(everything, gr.skip())
         return classified(parts, picture, (labels, templates, crop, model), example, temperature, request)
 

@@ -1,4 +1,4 @@
-"""The demonstrations below the quarrel -> HTML: template lab, break it, the test of an evidence map, the model switch.
+"""The demonstrations below the quarrel -> HTML: template lab, break it, the test of an evidence map.
 
 Pure, as `views.py`: no gradio, no torch; whatever a visitor made is escaped.
 """
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from demos.shell.words import pair, spans
 from demos.zero_shot import charts
 from demos.zero_shot.views import framed, jpeg, probability, read_out, sentence, word
 
@@ -162,69 +161,3 @@ def _passed(test) -> str:
     low = float(np.asarray(test.random).mean(axis=1).min())
     name = "deletion_passed" if ordered < low else "deletion_weak" if ordered < mean else "deletion_failed"
     return sentence(name, kind="zs-verdict")
-
-
-# --- the model switch ---
-
-
-def model(entry, availability, *, measured_ms: float | None) -> str:
-    """What the catalogue says of a model, what it would download, and the time measured here."""
-    facts = [
-        ("fact_parameters", f"{entry.parameters / 1e6:,.1f} M"),
-        ("fact_size", size(entry.bytes)),
-        ("fact_licence", html.escape(entry.licence)),
-        ("fact_input", f"{entry.image_size} × {entry.image_size} px"),
-        ("fact_time", f"{measured_ms:.0f} ms" if measured_ms is not None else word("not_yet")),
-    ]
-    rows = "".join(f"<dt>{word(name)}</dt><dd>{text}</dd>" for name, text in facts)
-    rows += "".join(
-        f"<dt>{pair(figure.title)}</dt>"
-        f'<dd>{figure.value:g} % <span class="zs-note">({_source(figure.source)})</span></dd>'
-        for figure in entry.figures
-    )
-    state = {
-        "ready": "state_ready",
-        "download": "state_download",
-        "missing": "state_missing",
-    }[availability.state]
-    told = sentence(state, kind="zs-note", size=size(availability.bytes))
-    if availability.state == "missing" and availability.reason_key:
-        told = f'<p class="zs-note">{spans(availability.reason_key, **availability.values)}</p>'
-    return framed(f"<h4>{pair(entry.title)}</h4>", f'<dl class="zs-facts">{rows}</dl>', told)
-
-
-def models(rows: Sequence[tuple], *, chosen: str) -> str:
-    """All models of the topic side by side. rows: (entry, availability, milliseconds measured here or None)."""
-    names = ("fact_parameters", "fact_size", "fact_figure", "fact_time")
-    head = "".join(f'<th scope="col" class="n">{word(name)}</th>' for name in names)
-    head = f'<tr><th scope="col">{word("model_choice")}</th>{head}<th scope="col">{word("fact_state")}</th></tr>'
-    body = "".join(_row(*row, on=row[0].id == chosen) for row in rows)
-    table = f'<div class="zs-scroll"><table class="zs-models"><thead>{head}</thead><tbody>{body}</tbody></table></div>'
-    return framed(f"<h4>{word('all_models')}</h4>", table)
-
-
-def _row(entry, availability, measured_ms: float | None, *, on: bool) -> str:
-    first = entry.figures[0] if entry.figures else None
-    published = f'{first.value:g} %<br><span class="zs-note">{pair(first.title)}</span>' if first else "–"
-    cells = (
-        f"{entry.parameters / 1e6:,.1f} M",
-        size(entry.bytes),
-        published,
-        f"{measured_ms:.0f} ms" if measured_ms is not None else "–",
-    )
-    numbers = "".join(f'<td class="n">{cell}</td>' for cell in cells)
-    marked = ' class="zs-on"' if on else ""
-    name = f'<th scope="row">{pair(entry.title)}</th>'
-    return f"<tr{marked}>{name}{numbers}<td>{word(f'short_{availability.state}')}</td></tr>"
-
-
-def _source(source: str) -> str:
-    """A published figure's source: a link where it is an address, else its text."""
-    shown = html.escape(source)
-    if source.startswith("https://"):
-        return f'<a href="{shown}" target="_blank" rel="noopener">{word("source")}</a>'
-    return shown
-
-
-def size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e9:,.2f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:,.1f} MB"
