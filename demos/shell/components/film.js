@@ -1,7 +1,7 @@
 // Frames are kept as they arrive and scrubbed here. All strips show the same step.
 const strips = $(".strips"), none = $(".none"), knobs = $(".knobs"), playing = $(".play"), range = $("input"), out = $("output");
 const CALM_MS = 1000, LIVELY_MS = 80; // between two frames
-let frames = [], total = 0, timer = null, follow = true;
+let frames = [], total = 0, before = 0, timer = null, follow = true;
 
 const figures = (props.strips || []).map((caption) => {
   const figure = document.createElement("figure"), image = document.createElement("img"), text = document.createElement("figcaption");
@@ -17,23 +17,24 @@ function show(i) {
   write();
 }
 
-/** One more frame from Python; the first of a run clears the run before. */
+/** More frames from Python; the first of a run clears the run before. */
 function take() {
-  const frame = props.value;
-  if (!frame) {
+  const more = props.value;
+  if (!more) {
     frames = [];
     stop();
     return write();
   }
-  if (frame.i === 0) {
+  if (more.i === 0) {
     frames = [];
     follow = true;
     stop();
   }
-  frames[frame.i] = frame.src;
-  total = frame.n;
+  more.frames.forEach((frame, k) => { frames[more.i + k] = frame; });
+  total = more.n;
+  before = more.first || 0;
   range.max = Math.max(frames.length - 1, 0);
-  if (follow) show(frame.i);
+  if (follow) show(frames.length - 1);
   write();
 }
 
@@ -66,18 +67,18 @@ range.addEventListener("input", () => { // a visitor who looks back is left ther
 });
 
 function write() {
-  const some = frames.length > 0, i = Number(range.value) + 1;
+  const some = frames.length > 0, i = before + Number(range.value) + 1, n = before + total;
   none.hidden = some;
   strips.hidden = knobs.hidden = !some;
   none.textContent = word("no_frames");
   playing.textContent = word(timer ? "pause" : "play");
-  out.textContent = i + " / " + total;
+  out.textContent = i + " / " + n;
   range.setAttribute("aria-label", word("step"));
-  range.setAttribute("aria-valuetext", word("step_of", { i, n: total }));
+  range.setAttribute("aria-valuetext", word("step_of", { i, n }));
   figures.forEach(({ image, text, caption }) => {
     text.textContent = caption[language()];
     text.hidden = !caption[language()];
-    image.alt = [caption[language()], word("step_of", { i, n: total })].filter(Boolean).join(", ");
+    image.alt = [caption[language()], word("step_of", { i, n })].filter(Boolean).join(", ");
   });
 }
 

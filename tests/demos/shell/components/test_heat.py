@@ -56,7 +56,8 @@ def test_a_frame_holds_a_picture_for_each_strip():
     dark, light = (np.full((32, 48, 3), shade, np.uint8) for shade in (10, 240))
     sent = frame(2, 5, dark, light)
     assert (sent["i"], sent["n"]) == (2, 5)
-    for url, pixels in zip(sent["src"], (dark, light), strict=True):
+    (shown,) = sent["frames"]
+    for url, pixels in zip(shown, (dark, light), strict=True):
         assert (np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))) == pixels).all()
     with pytest.raises(ValueError, match="frame 5"):
         frame(5, 5, dark)
