@@ -223,6 +223,12 @@ def decode(model: TextToImageModel, latents: torch.Tensor) -> np.ndarray:
     return (pixels * 255).round().astype(np.uint8)
 
 
+def to_device(conditioning: Conditioning, device: str) -> Conditioning:
+    """The encoded texts on a device."""
+    pooled = None if conditioning.pooled is None else conditioning.pooled.to(device)
+    return Conditioning(conditioning.embeds.to(device), pooled)
+
+
 def to_cpu(steps: list[Step]) -> list[Step]:
     """The steps with conditioning and sampler's history on the CPU; what they share stays shared."""
     seen: dict[int, torch.Tensor] = {}
@@ -232,15 +238,12 @@ def to_cpu(steps: list[Step]) -> list[Step]:
             seen[id(tensor)] = tensor.cpu()
         return seen[id(tensor)]
 
-    moved: dict[int, Conditioning] = {}
-    for step in steps:
-        texts = step.conditioning
-        pooled = None if texts.pooled is None else move(texts.pooled)
-        moved.setdefault(id(texts), Conditioning(move(texts.embeds), pooled))
+    conditionings = {id(step.conditioning): step.conditioning for step in steps}
+    conditionings = {key: to_device(texts, "cpu") for key, texts in conditionings.items()}
     return [
         replace(
             step,
-            conditioning=moved[id(step.conditioning)],
+            conditioning=conditionings[id(step.conditioning)],
             state=replace(step.state, history=samplers.map_tensors(step.state.history, move)),
         )
         for step in steps

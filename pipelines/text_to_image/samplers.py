@@ -165,18 +165,31 @@ def capture(scheduler: SchedulerMixin, generators: list[torch.Generator]) -> Sam
 
 def capture_history(scheduler: SchedulerMixin) -> dict[str, Any]:
     """The scheduler's own part of ``capture``; lists are copied."""
-    return {name: copy.copy(getattr(scheduler, name)) for name in HISTORY if _has(scheduler, name)}
+    own = vars(scheduler)
+    return {name: copy.copy(own[name]) if isinstance(own[name], list) else own[name] for name in HISTORY if name in own}
 
 
-def restore(scheduler: SchedulerMixin, generators: list[torch.Generator], state: SamplerState, *, device: str) -> None:
-    """Put a sampler back to where ``capture`` found it.
+def restore(scheduler: SchedulerMixin, state: SamplerState, *, device: str) -> list[torch.Generator]:
+    """Put a sampler back to where ``capture`` found it; returns the generators, which go on where they were.
 
-    scheduler: from ``create`` with the same model, key and steps. generators: as many as were captured.
+    scheduler: from ``create`` with the same model, key and steps.
     """
+    restore_history(scheduler, state, device=device)
+    return generators_from(state)
+
+
+def restore_history(scheduler: SchedulerMixin, state: SamplerState, *, device: str) -> None:
+    """The scheduler's own part of ``restore``."""
     for name, value in map_tensors(state.history, lambda tensor: tensor.to(device)).items():
         setattr(scheduler, name, value)
+
+
+def generators_from(state: SamplerState) -> list[torch.Generator]:
+    """New generators that go on where those of the state were."""
+    generators = [torch.Generator("cpu") for _ in state.generators]
     for generator, random_state in zip(generators, state.generators, strict=True):
         generator.set_state(random_state)
+    return generators
 
 
 def map_tensors(history: dict[str, Any], change: Callable) -> dict[str, Any]:
@@ -188,8 +201,3 @@ def map_tensors(history: dict[str, Any], change: Callable) -> dict[str, Any]:
         return change(value) if isinstance(value, torch.Tensor) and value.ndim else value
 
     return {name: one(value) for name, value in history.items()}
-
-
-def _has(scheduler: SchedulerMixin, name: str) -> bool:
-    """Asks the instance only: the class answers for its configuration's names with a warning."""
-    return name in vars(scheduler)
