@@ -5,17 +5,22 @@ fitted once, by least squares on the autoencoder's own decodes of made-up pictur
 A tiny autoencoder (TAESD) is a second, lossy decoder; for Stable Diffusion's sizes it shows more.
 """
 
-from collections.abc import Callable
+import copy
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny, DiffusionPipeline
+from torch import nn
 from torch.nn import functional
 
-FIT_PICTURES = 24
-FIT_PX = 96
+from pipelines.runtime.device import Placement
+from pipelines.text_to_image.autoencode import decode, encode_mean, to_uint8
+
+FIT_PICTURES = 12
+FIT_PX = 64
+TINY = {"sd": "taesd", "sdxl": "taesdxl"}  # ids in the catalogue
+LEAST_TINY_PX = 512  # trained sides of the published models whose latents the tiny autoencoders share
 RIDGE = 1e-3  # of a unit-variance latent: keeps the fit calm where the made-up pictures leave a direction out
 
 
@@ -23,12 +28,12 @@ RIDGE = 1e-3  # of a unit-variance latent: keeps the fit calm where the made-up 
 class Preview:
     """Latents to pictures.
 
-    kind: "linear" or "tiny" (a second autoencoder). decode: (B, C, h, w) scaled latents, as the UNet knows them, to
-    (B, 3, s h, s w), s pixels a cell, on the latents' device, about -1..1.
+    kind: "linear" or "tiny" (a second autoencoder). module: (B, C, h, w) scaled latents, as the UNet knows them, to
+    (B, 3, s h, s w), s pixels a cell, about -1..1.
     """
 
     kind: str
-    decode: Callable[[torch.Tensor], torch.Tensor]
+    module: nn.Module
 
     def __call__(self, latents: torch.Tensor) -> np.ndarray:
         """(B, C, h, w) float, of the scale in which the UNet knows a finished picture, to (B, H, W, 3) uint8.
@@ -36,25 +41,17 @@ class Preview:
         x_t and the predicted x_0 go through it alike, whatever device they are on.
         """
         with torch.inference_mode():
-            return to_uint8(self.decode(latents))
-
-
-def to_uint8(decoded: torch.Tensor) -> np.ndarray:
-    """(B, 3, H, W) about -1..1 to (B, H, W, 3) uint8, as diffusers' image processor rounds; NaN becomes black."""
-    unit = (decoded.float() / 2 + 0.5).nan_to_num(0.0).clamp(0, 1)
-    return (unit * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            return to_uint8(self.module(latents))
 
 
 def for_pipeline(pipeline: DiffusionPipeline) -> Preview:
-    """The linear preview of a pipeline's own autoencoder, fitted now: 0.2 s for the bundled one."""
+    """The linear preview of a pipeline's own autoencoder, fitted now: 0.3 s for the bundled one."""
     vae = pipeline.vae
+    if vae.dtype != torch.float32:
+        vae = copy.deepcopy(vae).float()  # SDXL's overflows in half precision
     pixels = made_up_pictures(FIT_PICTURES, FIT_PX)
-    latents, decoded = [], []
-    with torch.inference_mode():
-        for batch in pixels.split(8):
-            latents.append(encode_pixels(vae, batch).float().cpu())
-            decoded.append(vae.decode(unscale(vae, latents[-1].to(vae.device, vae.dtype)), return_dict=False)[0])
-    return fit(torch.cat(latents), torch.cat([batch.float().cpu() for batch in decoded]))
+    latents = encode_mean(vae, pixels)
+    return fit(latents.cpu(), decode(vae, latents).cpu())
 
 
 def fit(latents: torch.Tensor, pictures: torch.Tensor) -> Preview:
@@ -68,51 +65,61 @@ def fit(latents: torch.Tensor, pictures: torch.Tensor) -> Preview:
     targets = functional.pixel_unshuffle(pictures, scale).flatten(2).transpose(1, 2).flatten(0, 1).double()
     gram = rows.T @ rows + RIDGE * len(rows) * torch.eye(rows.shape[1], dtype=torch.float64)
     solution = torch.linalg.solve(gram, rows.T @ targets).T.float()  # (3 s s, 9 C + 1)
-    kernel = solution[:, :-1].reshape(-1, latents.shape[1], 3, 3).contiguous()
-    bias = solution[:, -1].contiguous()
-
-    def decode(values: torch.Tensor) -> torch.Tensor:
-        values = _rim(values.float())
-        patches = functional.conv2d(values, kernel.to(values.device), bias.to(values.device))
-        return functional.pixel_shuffle(patches, scale)
-
-    return Preview("linear", decode)
+    decoder = LinearDecoder(latents.shape[1], scale)
+    decoder.patches.weight.copy_(solution[:, :-1].reshape(-1, latents.shape[1], 3, 3))
+    decoder.patches.bias.copy_(solution[:, -1])
+    return Preview("linear", decoder)
 
 
-def load_tiny(folder: Path, *, device: str, dtype: torch.dtype) -> Preview:
-    """The tiny autoencoder of a diffusers folder on this machine (madebyollin/taesd, taesdxl) as preview.
+class LinearDecoder(nn.Module):
+    """A patch of s x s pixels for each cell, as a linear function of the 3 x 3 cells around it."""
 
-    Raises:
-        OSError: no such autoencoder there.
+    def __init__(self, latent_channels: int, scale: int):
+        super().__init__()
+        self.patches = nn.Conv2d(latent_channels, 3 * scale**2, 3).requires_grad_(False)
+        self.scale = scale
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w), on any device, to (B, 3, s h, s w) on the CPU: less work than copying the pixels there."""
+        patches = self.patches(_rim(latents.to("cpu", torch.float32)))
+        return functional.pixel_shuffle(patches, self.scale)
+
+
+class TinyDecoder(nn.Module):
+    """The decoder of a tiny autoencoder that was trained to share another one's scaled latents."""
+
+    def __init__(self, tiny: AutoencoderTiny):
+        super().__init__()
+        self.tiny = tiny.eval().requires_grad_(False)
+
+    def forward(self, latents: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w) to (B, 3, 8 h, 8 w) on the tiny autoencoder's device."""
+        latents = latents.to(self.tiny.device, self.tiny.dtype)
+        return self.tiny.decode(latents / self.tiny.config.scaling_factor, return_dict=False)[0]
+
+
+def load(entry, placement: Placement) -> Preview:
+    """Load a tiny autoencoder of the catalogue (madebyollin/taesd, taesdxl); the runtime calls this under its lock.
+
+    entry: ``folder`` is a diffusers folder of an AutoencoderTiny on this machine.
     """
-    tiny = AutoencoderTiny.from_pretrained(folder, dtype=dtype, use_safetensors=True, local_files_only=True)
-    return tiny_preview(tiny.to(device).eval().requires_grad_(False))
+    tiny = AutoencoderTiny.from_pretrained(
+        entry.folder, dtype=placement.torch_dtype, use_safetensors=True, local_files_only=True
+    )
+    return Preview("tiny", TinyDecoder(tiny.to(placement.device)))
 
 
-def tiny_preview(tiny: AutoencoderTiny) -> Preview:
-    """A tiny autoencoder as preview; it takes the big one's scaled latents and does not scale them itself."""
+def with_tiny(model, runtime):
+    """The model with the tiny autoencoder of its family as preview, where its files are on this machine.
 
-    def decode(values: torch.Tensor) -> torch.Tensor:
-        return tiny.decode(unscale(tiny, values.to(tiny.device, tiny.dtype)), return_dict=False)[0]
-
-    return Preview("tiny", decode)
-
-
-def with_preview(model, preview: Preview):
-    """The model with another preview; weights are shared."""
-    return replace(model, preview=preview)
-
-
-def encode_pixels(vae, pixels: torch.Tensor) -> torch.Tensor:
-    """(B, 3, H, W), -1..1, to scaled latents (B, C, h, w), the mean of an autoencoder that draws them at random."""
-    output = vae.encode(pixels.to(vae.device, vae.dtype))
-    latents = output.latents if hasattr(output, "latents") else output.latent_dist.mode()
-    return latents * vae.config.scaling_factor
-
-
-def unscale(vae, latents: torch.Tensor) -> torch.Tensor:
-    """Scaled latents to those that the autoencoder's decoder takes."""
-    return latents / vae.config.scaling_factor
+    Else the model as it is, with its linear preview: ``model.preview.kind`` tells the page. Never downloads.
+    A bundled model keeps the linear one: its latents are its own.
+    """
+    tiny_id = TINY[model.family]
+    listed = next((entry for entry in runtime.catalogue.entries if entry.id == tiny_id), None)
+    if listed is None or model.default_px < LEAST_TINY_PX or runtime.availability(listed).state != "ready":
+        return model
+    return replace(model, preview=runtime.load(tiny_id))
 
 
 def made_up_pictures(count: int, side_px: int) -> torch.Tensor:

@@ -6,15 +6,12 @@ CLIP's text encoder reads a fixed number of tokens, begin- and end-of-text inclu
 
 import re
 import threading
-import unicodedata
 from dataclasses import dataclass
 
 import torch
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from pipelines.runtime.errors import UserError
-
-MOST_CHARACTERS = 2_000
+from pipelines.text_to_image.settings import text as clean
 
 # A word, for the eye: one Chinese character, kana or Hangul syllable; a run of letters, digits and marks; one sign.
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -84,19 +81,6 @@ class Conditioning:
     pooled: torch.Tensor | None = None
 
 
-def clean(text: str) -> str:
-    """Make a text safe for tokenizers: control characters and lone surrogates become spaces, offsets stay.
-
-    Raises:
-        UserError: ``errors.prompt_not_text``; ``errors.prompt_long`` above 2,000 characters.
-    """
-    if not isinstance(text, str):
-        raise UserError("errors.prompt_not_text")
-    if len(text) > MOST_CHARACTERS:
-        raise UserError("errors.prompt_long", length=len(text), most=MOST_CHARACTERS)
-    return "".join(" " if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in text)
-
-
 def split_words(text: str) -> tuple[tuple[int, int], ...]:
     """Offsets (start, end) of the words of a text. Chinese has no spaces: each character is a word of its own."""
     return tuple(match.span() for match in _WORD.finditer(text))
@@ -112,7 +96,7 @@ def tokenise(model, text: str) -> PromptTokens:
         text: up to 2,000 characters, not tidied: offsets refer to it.
 
     Raises:
-        UserError: as ``clean``.
+        UserError: as ``settings.text``.
     """
     text = clean(text)
     tokenizer, limit = model.pipeline.tokenizer, token_limit(model.pipeline, 0)
@@ -167,7 +151,7 @@ def encode(model, texts: list[str], *, negative: bool = False) -> Conditioning:
         Conditioning of batch B.
 
     Raises:
-        UserError: as ``clean``.
+        UserError: as ``settings.text``.
     """
     with torch.inference_mode():
         rows = [_encode_one(model, clean(text), negative=negative) for text in texts]
