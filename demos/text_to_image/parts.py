@@ -7,12 +7,15 @@ the trace of a picture that was only stored, with `ensured(request)`.
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 
-from demos.shell import jobs, sessions
+from demos.shell import jobs, model_switch, sessions
 from pipelines.runtime.errors import UserError
 
 TOPIC = "text_to_image"
@@ -22,11 +25,11 @@ SHOWN = "text_to_image.shown"  # session: what is shown, also where its trace is
 
 @dataclass(frozen=True)
 class Shown:
-    """What the page shows. settings: with which it was made; edited: from a picture that the settings do not hold."""
+    """What the page shows. settings: fields of `Settings`; edited: from a picture that the settings do not hold."""
 
     name: str
     model_id: str
-    settings: object
+    settings: dict[str, Any]
     edited: bool = False
 
 
@@ -52,22 +55,26 @@ def runtime():
 
 def known_model(model_id) -> str:
     """The id, if it is one of this tab's models or empty. Raises UserError."""
-    if not isinstance(model_id, str):
-        raise UserError("errors.model_unknown", model=str(model_id)[:60])
-    if model_id and runtime().catalogue.find(model_id).topic != TOPIC:
-        raise UserError("shell.model_of_other_tab", model=model_id[:60])
-    return model_id
+    return model_switch.known(TOPIC, model_id)
+
+
+@functools.cache
+def ready() -> None:
+    """Import the pipeline, once and alone. Call it before the first import of anything below pipelines."""
+    with runtime().memory.alone():
+        importlib.import_module("pipelines.text_to_image.sample")
 
 
 def load(model_id: str):
     """The loaded model of this id, or the app's choice if it is empty. Raises UserError."""
+    ready()
     return runtime().load(known_model(model_id) or runtime().choose(TOPIC).entry.id)
 
 
 def keep(request: gr.Request, shown: Shown, denoising) -> None:
-    """Make a finished run the one that the panels speak of."""
+    """Make a finished run the one that the panels speak of. denoising: None where its trace was freed."""
     session = sessions.of(request)
-    session.put(RUN, denoising, nbytes=denoising.nbytes)
+    session.put(RUN, denoising, nbytes=0 if denoising is None else denoising.nbytes)
     session.put(SHOWN, shown, nbytes=10_000)
 
 
@@ -94,13 +101,20 @@ def ensured(request: gr.Request, shared: Shared) -> Generator:
         shown = shared.stored.shown
     if shown is None or shown.edited:
         raise UserError("text_to_image.run_first")
-    from pipelines.text_to_image.sample import generate
-
-    model = load(shown.model_id)
-    for step in jobs.steps(generate(model, shown.settings)):
-        if hasattr(step, "pictures"):
-            denoising = step
-        else:
-            yield step
+    denoising = yield from made(load(shown.model_id), shown.settings)
     keep(request, shown, denoising)
     return denoising
+
+
+def made(model, fields: dict[str, Any], edit=None) -> Generator:
+    """Generate with these fields of `Settings`: yields a `Progress` a step, the device taken for each, and returns
+    the `Denoising`. Raises UserError."""
+    from pipelines.text_to_image.sample import generate
+    from pipelines.text_to_image.settings import Settings
+    from pipelines.text_to_image.trace import Denoising
+
+    for item in jobs.steps(generate(model, Settings(**fields), edit=edit)):
+        if isinstance(item, Denoising):
+            return item
+        yield item
+    raise RuntimeError("the run ended without a picture")

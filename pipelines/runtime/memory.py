@@ -67,6 +67,11 @@ class ModelMemory:
         with self._guard:
             return tuple(self._held)
 
+    def alone(self) -> threading.RLock:
+        """The lock of loading, to be held while a model library is imported: diffusers and transformers fill their
+        namespaces as names are asked for, and a second thread may find them half filled."""
+        return self._loading
+
     def clear(self) -> None:
         """Let everything go."""
         with self._guard:

@@ -1,0 +1,51 @@
+// A PNG with settings in it, dropped anywhere on the tab or chosen: its bytes go to the server as they are.
+// Other places that take pictures (canvas, mask, a panel's input) come first: they prevent the default before us.
+const input = $("input"), pickText = $(".pick span"), hint = $(".hint"), told = $(".told");
+const ground = element.closest("[role=tabpanel]") || document.body;
+let turn = 0, said = null;
+
+function write() {
+  pickText.textContent = word("png_choose");
+  hint.textContent = word(element.classList.contains("over") ? "png_over" : "png_drop");
+  told.textContent = said ? word(said) : "";
+}
+function tell(name) {
+  said = name;
+  write();
+}
+function over(is) {
+  element.classList.toggle("over", is);
+  write();
+}
+
+async function take(file) {
+  if (!file) return;
+  if (file.size > props.most_bytes) return tell("png_too_big");
+  const mine = ++turn;
+  tell("png_sending");
+  const sent = await upload(new File([file], "settings.png", { type: "image/png" })).catch(() => null);
+  if (mine !== turn) return;
+  tell(sent ? null : "png_failed");
+  if (!sent) return;
+  props.value = { path: sent.path, lang: language() };
+  trigger("input");
+}
+
+const files = (event) => [...(event.dataTransfer?.types || [])].includes("Files");
+ground.addEventListener("dragover", (event) => {
+  if (!files(event) || event.defaultPrevented) return over(false);
+  event.preventDefault();
+  over(true);
+});
+ground.addEventListener("dragleave", (event) => { if (!ground.contains(event.relatedTarget)) over(false); });
+ground.addEventListener("drop", (event) => {
+  over(false);
+  if (!files(event) || event.defaultPrevented) return;
+  event.preventDefault();
+  take(event.dataTransfer.files[0]);
+});
+input.addEventListener("change", () => {
+  take(input.files[0]);
+  input.value = ""; // so that the same file can be chosen again
+});
+inEachLanguage(write);
