@@ -4,7 +4,6 @@ Stable Diffusion works on latents, 8 x 8 pixels a cell (arXiv 2112.10752, sectio
 for every picture.
 """
 
-import copy
 import time
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 
 from pipelines.runtime.errors import UserError
+from pipelines.text_to_image.repair import Doctor
 
 LATENT_BYTES = 2  # a number in float16
 LEAST_CELLS = 2
@@ -58,17 +58,16 @@ def in_and_out(model, pixels: np.ndarray, *, side_px: int | None = None) -> Late
 
     Raises:
         UserError: ``errors.latents_too_narrow`` when the short side would be less than two cells;
-            ``errors.latents_not_finite`` when float32 overflows.
+            ``errors.part_not_finite`` when float32 overflows.
     """
     original = fit_to_cells(pixels, longest_px=min(side_px or model.default_px, model.max_px), cell_px=model.scale)
+    doctor, unit = Doctor(model), to_unit(original)
     started = time.perf_counter()
-    latents = encode_mean(model.pipeline.vae, to_unit(original))
+    latents = doctor.run("vae", lambda model: encode_mean(model.pipeline.vae, unit))
     encoded = time.perf_counter()
-    decoded = to_uint8(decode(model.pipeline.vae, latents))[0]
+    decoded = to_uint8(doctor.run("vae", lambda model: decode(model.pipeline.vae, latents)))[0]
     done = time.perf_counter()
     shown = latents[0].float().cpu().numpy()
-    if not np.isfinite(shown).all():
-        raise UserError("errors.latents_not_finite", model=model.id)
     channel_scale = float(np.abs(shown).max()) or 1.0
     return LatentPassage(
         original=original,
@@ -129,7 +128,7 @@ def fit(pixels: np.ndarray, *, width: int, height: int, scale: float | None = No
 
 def to_unit(pixels: np.ndarray) -> torch.Tensor:
     """(H, W, 3) uint8 to (1, 3, H, W) float32, -1..1."""
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None].float() / 255 * 2 - 1
+    return torch.tensor(pixels).permute(2, 0, 1)[None].float() / 255 * 2 - 1
 
 
 def to_uint8(decoded: torch.Tensor) -> np.ndarray:
@@ -139,32 +138,24 @@ def to_uint8(decoded: torch.Tensor) -> np.ndarray:
 
 
 @torch.inference_mode()
-def encode(vae, pixels: torch.Tensor):
-    """The autoencoder's output for (B, 3, H, W), -1..1: an object with ``latents`` or with ``latent_dist``.
+def encode(vae, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(B, 3, H, W), -1..1, to mean and standard deviation (B, C, h, w) of the latents, not scaled.
 
-    One that overflows in half precision (SDXL's) is computed again in float32.
+    An autoencoder without a distribution (AutoencoderTiny) gives None for the latter.
     """
     output = vae.encode(pixels.to(vae.device, vae.dtype))
-    if vae.dtype == torch.float32 or mean(output).isfinite().all():
-        return output
-    return copy.deepcopy(vae).float().encode(pixels.to(vae.device))
-
-
-def mean(output) -> torch.Tensor:
-    """Latents (B, C, h, w), not scaled, of an autoencoder's output: its mean where it is a distribution."""
-    return output.latents if hasattr(output, "latents") else output.latent_dist.mode()
+    if hasattr(output, "latents"):
+        return output.latents, None
+    return output.latent_dist.mean, output.latent_dist.std
 
 
 def encode_mean(vae, pixels: torch.Tensor) -> torch.Tensor:
-    """(B, 3, H, W), -1..1, to scaled latents (B, C, h, w) on the autoencoder's device."""
-    return mean(encode(vae, pixels)) * vae.config.scaling_factor
+    """(B, 3, H, W), -1..1, to scaled latents (B, C, h, w) on the autoencoder's device, without a draw."""
+    return encode(vae, pixels)[0] * vae.config.scaling_factor
 
 
 @torch.inference_mode()
 def decode(vae, latents: torch.Tensor) -> torch.Tensor:
-    """Scaled latents (B, C, h, w) to (B, 3, H, W), about -1..1; in float32 where half precision overflows."""
-    latents = latents.to(vae.device) / vae.config.scaling_factor
-    decoded = vae.decode(latents.to(vae.dtype), return_dict=False)[0]
-    if vae.dtype == torch.float32 or decoded.isfinite().all():
-        return decoded
-    return copy.deepcopy(vae).float().decode(latents.float(), return_dict=False)[0]
+    """Scaled latents (B, C, h, w) to (B, 3, H, W), about -1..1, on the autoencoder's device."""
+    latents = latents.to(vae.device, vae.dtype)
+    return vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]

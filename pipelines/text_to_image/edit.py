@@ -3,6 +3,7 @@
 Timesteps, noise and the order in which random numbers are drawn are those of diffusers' img2img and inpaint pipelines.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from pipelines.runtime.errors import UserError
 from pipelines.text_to_image import autoencode
+from pipelines.text_to_image.repair import Doctor
 
 KINDS = ("image", "inpaint")
 
@@ -138,7 +140,9 @@ def first_call(scheduler, steps: int, *, strength: float) -> int:
     """
     run = min(int(steps * strength), steps)
     if run < 1:
-        raise UserError("errors.edit_no_steps", steps=steps, strength=f"{strength:g}", least=f"{1 / steps:.3g}")
+        raise UserError(
+            "errors.edit_no_steps", steps=steps, strength=f"{strength:g}", least=f"{math.ceil(1000 / steps) / 1000:g}"
+        )
     return (steps - run) * scheduler.order
 
 
@@ -151,14 +155,16 @@ def latent_mask(mask: np.ndarray, scale: int) -> torch.Tensor:
 def encode_picture(model, pixels: np.ndarray, *, generators: list[torch.Generator]) -> torch.Tensor:
     """(H, W, 3) uint8 to scaled latents (B, C, h, w) on the model's device, one draw for each generator.
 
-    An autoencoder without a distribution (AutoencoderTiny) gives B equal rows.
+    An autoencoder without a distribution (AutoencoderTiny) gives B equal rows. Raises UserError
+    ``errors.part_not_finite`` when float32 overflows.
     """
-    output = autoencode.encode(model.pipeline.vae, autoencode.to_unit(pixels))
-    if hasattr(output, "latents"):
-        latents = output.latents.repeat(len(generators), 1, 1, 1)
-    else:
-        latents = torch.cat([output.latent_dist.sample(generator) for generator in generators])
-    return (latents * model.pipeline.vae.config.scaling_factor).to(model.device, model.dtype)
+    doctor, unit = Doctor(model), autoencode.to_unit(pixels)
+    mean, deviation = doctor.run("vae", lambda model: autoencode.encode(model.pipeline.vae, unit))
+    rows = [mean] * len(generators)
+    if deviation is not None:
+        draws = [randn_tensor(mean.shape, generator, mean.device, mean.dtype) for generator in generators]
+        rows = [mean + deviation * draw for draw in draws]
+    return (torch.cat(rows) * model.pipeline.vae.config.scaling_factor).to(model.device, model.dtype)
 
 
 def _size(array: np.ndarray) -> str:
