@@ -115,9 +115,9 @@ def number(value: object, name: str, least: float, most: float) -> float:
     Raises:
         UserError: ``errors.number`` with the field's name, what was given, and the range.
     """
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or not least <= value <= most:
+    if not _is_number(value) or not least <= value <= most:
         raise UserError("errors.number", field=name, value=_shown(value), least=f"{least:g}", most=f"{most:g}")
-    return float(value)
+    return float(value) + 0.0  # minus zero becomes zero
 
 
 def whole(value: object, name: str, least: int, most: int) -> int:
@@ -126,8 +126,7 @@ def whole(value: object, name: str, least: int, most: int) -> int:
     Raises:
         UserError: ``errors.number_whole`` with the field's name, what was given, and the range.
     """
-    is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or value != int(value) or not least <= value <= most:
+    if not _is_number(value) or not least <= value <= most or value != int(value):
         raise UserError("errors.number_whole", field=name, value=_shown(value), least=least, most=most)
     return int(value)
 
@@ -138,6 +137,16 @@ def _side(value: object, name: str, model: TextToImageModel) -> int:
     return -(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE
 
 
+def _is_number(value: object) -> bool:
+    """A finite real number, of any size; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
+
+
 def _shown(value: object) -> str:
     """What was given, short enough for a sentence."""
-    return str(value)[:20] if isinstance(value, str | int | float) and abs(len(str(value))) < 5000 else "?"
+    try:
+        return str(value)[:20] if isinstance(value, str | int | float) else "?"
+    except ValueError:  # Python writes no integer of more than 4,300 digits
+        return "?"

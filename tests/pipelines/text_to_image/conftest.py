@@ -1,6 +1,9 @@
 """Real diffusers pipelines, small enough to draw in a few hundredths of a second, with random weights."""
 
+import copy
+import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -152,3 +155,42 @@ def tiny_xl_pipeline() -> StableDiffusionXLPipeline:
 def tiny_xl_model(tiny_xl_pipeline) -> TextToImageModel:
     """``tiny_xl_pipeline`` as the app holds it."""
     return wrap("tiny-xl", tiny_xl_pipeline, CPU)
+
+
+class GaussianUNet(torch.nn.Module):
+    """Knows the answer: what a perfect model predicts when every latent is drawn from N(mean, std^2).
+
+    p(x_t) = N(sqrt(a) mean, a std^2 + 1 - a), so that eps = sqrt(1 - a) (x_t - sqrt(a) mean) / (a std^2 + 1 - a).
+    The first half of a doubled batch (without the prompt) has the mean ``uncond_mean``.
+    """
+
+    def __init__(self, scheduler, *, mean: float, std: float, uncond_mean: float | None):
+        super().__init__()
+        self.alpha_bar, self.prediction = scheduler.alphas_cumprod.double(), scheduler.config.prediction_type
+        self.mean, self.std, self.uncond_mean = mean, std, uncond_mean
+        self.config = SimpleNamespace(time_cond_proj_dim=None, sample_size=LATENT_PX, in_channels=4)
+        self.dtype = torch.float32
+
+    def forward(self, x_t, timestep, *, encoder_hidden_states, return_dict):
+        alpha_bar = float(self.alpha_bar[int(timestep)])
+        mean = torch.full((len(x_t), 1, 1, 1), self.mean)
+        if len(encoder_hidden_states) > 1 and self.uncond_mean is not None:
+            mean[: len(x_t) // 2] = self.uncond_mean
+        variance = alpha_bar * self.std**2 + 1 - alpha_bar
+        eps = (1 - alpha_bar) ** 0.5 * (x_t - alpha_bar**0.5 * mean) / variance
+        x0 = mean + alpha_bar**0.5 * self.std**2 * (x_t - alpha_bar**0.5 * mean) / variance
+        velocity = alpha_bar**0.5 * eps - (1 - alpha_bar) ** 0.5 * x0
+        return ({"epsilon": eps, "sample": x0, "v_prediction": velocity}[self.prediction],)
+
+
+@pytest.fixture
+def make_gaussian(tiny_model):
+    """make_gaussian(mean, std, uncond_mean=None, prediction="v_prediction") -> model with a ``GaussianUNet``."""
+
+    def make(mean: float, std: float, *, uncond_mean: float | None = None, prediction: str = "v_prediction"):
+        pipeline = copy.copy(tiny_model.pipeline)
+        pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, prediction_type=prediction)
+        pipeline.unet = GaussianUNet(pipeline.scheduler, mean=mean, std=std, uncond_mean=uncond_mean)
+        return dataclasses.replace(tiny_model, id="gaussian", pipeline=pipeline, prediction=prediction)
+
+    return make
