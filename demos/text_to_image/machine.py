@@ -1,0 +1,79 @@
+"""The time machine and the step that the whole tab stands at, as components: scrubbed in the browser alone."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demos.shell.components import colours
+from demos.shell.components.parts import script
+from demos.shell.words import both
+from pipelines.runtime.errors import UserError
+
+_HERE = Path(__file__).parent
+_MACHINE_WORDS = (
+    *("machine_empty", "machine_unguided", "machine_which", "machine_picture", "machine_said"),
+    *("strip_x_t", "strip_x_t_about", "strip_x0", "strip_x0_about", "strip_guidance", "strip_guidance_about"),
+    *("strip_sigma", "strip_sigma_about", "strip_fixed", "strip_fixed_about"),
+)
+
+
+def files(name: str) -> dict[str, str]:
+    """A component's template, style and script. Constants: Gradio evaluates templates, so nothing is filled in."""
+    read = {ending: (_HERE / f"{name}.{ending}").read_text("utf-8") for ending in ("html", "css", "js")}
+    return {
+        "html_template": read["html"],
+        "css_template": read["css"],
+        "js_on_load": script("common.js") + "\n" + read["js"],
+        "apply_default_css": False,
+    }
+
+
+def view(value: str = "", **kwargs: Any) -> gr.HTML:
+    """HTML that the views wrote."""
+    return gr.HTML(value, apply_default_css=False, **kwargs)
+
+
+class TimeMachine(gr.HTML):
+    """Four strips and two curves. Its value is `reel.value`; Python gets nothing from it."""
+
+    def __init__(self, value: Mapping | None = None, **kwargs: Any):
+        names = [*(f"text_to_image.{name}" for name in _MACHINE_WORDS)]
+        names += [f"components.{name}" for name in ("play", "pause", "step")]
+        super().__init__(
+            value, **files("machine"), words=both(*names), colours=colours.stored()["sequential"], **kwargs
+        )
+
+    def preprocess(self, payload: Any) -> None:
+        return None
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+class StepChoice(gr.HTML):
+    """A slider for the step, in step with the time machine. A handler gets the step's index from 0, an int."""
+
+    def __init__(self, value: Mapping | None = None, **kwargs: Any):
+        words = both("text_to_image.step_from", "components.step_of")
+        super().__init__(value, **files("step_choice"), words=words, **kwargs)
+
+    def preprocess(self, payload: Any) -> int:
+        return step_of(payload)
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+def step_of(payload: Any) -> int:
+    """The index in what the browser sent; whatever else it is stands for the first step."""
+    at = payload.get("at") if isinstance(payload, Mapping) else None
+    return at if isinstance(at, int) and not isinstance(at, bool) and at >= 0 else 0
+
+
+def check_step(k: int, denoising) -> int:
+    """`k` if the run has such a step. Raises UserError."""
+    if not 0 <= k < len(denoising.steps):
+        raise UserError("text_to_image.step_unknown", k=k + 1, n=len(denoising.steps))
+    return k
