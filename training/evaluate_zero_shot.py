@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.runtime import pictures
+from pipelines.runtime.context import Runtime
 from pipelines.runtime.errors import UserError
 from pipelines.zero_shot.classify import encode_labels, encode_picture
 from pipelines.zero_shot.models import ZeroShotModel
@@ -19,6 +20,7 @@ RESAMPLES = 1000
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of this topic."""
+    parser.add_argument("--pack", type=Path, required=True, help="a zip with index.jsonl and pictures")
     parser.add_argument("--language", choices=sorted(TEMPLATES), default="en", help="language of labels and templates")
     parser.add_argument("--labels", type=Path, help="text file, one label a line; without it the labels of the pack")
     parser.add_argument(
@@ -27,6 +29,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--crop", choices=[crop for crop in CROPS if crop != "box"], default="own")
     parser.add_argument("--bare", action="store_true", help="labels alone, without templates")
+
+
+def load(runtime: Runtime, options: argparse.Namespace) -> ZeroShotModel:
+    """The model that was asked for, or the bundled one."""
+    return runtime.load(options.model or runtime.choose("zero_shot").entry.id)
 
 
 def chosen_rows(path: Path, split: str | None) -> list[Row]:

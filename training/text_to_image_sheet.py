@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderTiny
+from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
@@ -22,21 +22,68 @@ COLUMNS = 8
 
 @dataclass(frozen=True)
 class Prompt:
-    """One line of a prompts file: the words in each language, and which drawing they name."""
+    """One line of a prompts file: the words in each language, and which drawing they name.
+
+    names: by language. kind: ``seen``, ``composition`` or whatever the file says; kind and group may be empty.
+    """
 
     number: int
     words: dict[str, str]
-    name: str
+    names: dict[str, str]
     style: str
+    kind: str = ""
+    group: str = ""
+
+    @property
+    def name(self) -> str:
+        """The English name."""
+        return self.names["en"]
 
 
 def load_prompts(path: Path) -> list[Prompt]:
-    """Read lines with ``id, prompt, prompt_zh, name, style``."""
+    """Read lines with ``id, prompt, prompt_zh, name, style`` and, where they have them, ``name_zh, kind, group``."""
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     return [
-        Prompt(line["id"], {"en": line["prompt"], "zh": line["prompt_zh"]}, line["name"], line["style"])
+        Prompt(
+            line["id"],
+            {"en": line["prompt"], "zh": line["prompt_zh"]},
+            {"en": line["name"], "zh": line.get("name_zh", line["name"])},
+            line["style"],
+            line.get("kind", ""),
+            line.get("group", ""),
+        )
         for line in lines
     ]
+
+
+@torch.inference_mode()
+def draw_prompts(
+    pipeline: StableDiffusionPipeline,
+    prompts: Sequence[Prompt],
+    language: str,
+    *,
+    steps: int = STEPS,
+    guidance_scale: float = GUIDANCE_SCALE,
+) -> torch.Tensor:
+    """Draw with the pipeline's own scheduler, noise seeded by the prompts' numbers: (N, 3, H, W) float32, 0..1."""
+    config = pipeline.unet.config
+    shape = (config.in_channels, config.sample_size, config.sample_size)
+    drawn = []
+    for start in range(0, len(prompts), BATCH):
+        part = prompts[start : start + BATCH]
+        noise = [torch.randn(shape, generator=torch.Generator().manual_seed(prompt.number)) for prompt in part]
+        drawn.append(
+            pipeline(
+                [prompt.words[language] for prompt in part],
+                latents=torch.stack(noise).to(pipeline.device, pipeline.unet.dtype),
+                num_inference_steps=steps,
+                guidance_scale=guidance_scale,
+                output_type="pt",
+            )
+            .images.float()
+            .cpu()
+        )
+    return torch.cat(drawn)
 
 
 class Sheet:
@@ -73,22 +120,7 @@ class Sheet:
 
     def draw(self, painter: Painter, language: str) -> torch.Tensor:
         """The pictures: (N, 3, H, W) float32, 0..1."""
-        pipeline = create_pipeline(painter, self.vae, self.tokenizer)
-        shape = (painter.unet.config.in_channels, painter.unet.config.sample_size, painter.unet.config.sample_size)
-        drawn = []
-        for start in range(0, len(self.prompts), BATCH):
-            part = self.prompts[start : start + BATCH]
-            noise = [torch.randn(shape, generator=torch.Generator().manual_seed(prompt.number)) for prompt in part]
-            drawn.append(
-                pipeline(
-                    [prompt.words[language] for prompt in part],
-                    latents=torch.stack(noise).to(self.vae.device),
-                    num_inference_steps=STEPS,
-                    guidance_scale=GUIDANCE_SCALE,
-                    output_type="pt",
-                ).images.cpu()
-            )
-        return torch.cat(drawn)
+        return draw_prompts(create_pipeline(painter, self.vae, self.tokenizer), self.prompts, language)
 
 
 def real_drawings(prompts: Sequence[Prompt], drawings: Sequence[Drawing], data: Path) -> dict[int, torch.Tensor]:
