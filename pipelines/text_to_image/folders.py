@@ -34,7 +34,7 @@ def load_pipeline(entry: Entry, *, dtype: torch.dtype) -> DiffusionPipeline:
 
     Args:
         entry: ``folder`` and ``weights`` say where its files lie.
-        dtype: of all models of the pipeline.
+        dtype: of UNet and text encoders. The autoencoder is read in float32: some overflow in half precision.
 
     Returns:
         A ``StableDiffusionPipeline`` or ``StableDiffusionXLPipeline`` on the CPU.
@@ -58,7 +58,8 @@ def load_folder(folder: Path, *, dtype: torch.dtype) -> DiffusionPipeline:
         UserError: ``errors.pipeline_*``, ``errors.weights_*`` and ``errors.local_outside``, naming what is wrong.
     """
     index = read_index(folder)
-    parts = {part: load_part(folder, index, part, dtype=dtype) for part in index.parts if _is_model(part)}
+    models = [part for part in index.parts if _is_model(part)]
+    parts = {part: load_part(folder, index, part, dtype=_dtype_of(part, dtype)) for part in models}
     with quietly(), damaged_as_user_error(folder.name):
         return getattr(diffusers, index.pipeline_class).from_pretrained(
             folder, **parts, **WITHOUT[index.family], local_files_only=True
@@ -141,6 +142,10 @@ def _mismatch(item: Any) -> str:
         return item
     key, theirs, ours = item
     return f"{key} {tuple(theirs)} / {tuple(ours)}"
+
+
+def _dtype_of(part: str, dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if part == "vae" else dtype
 
 
 def _is_model(part: str) -> bool:

@@ -12,6 +12,14 @@ from diffusers import DiffusionPipeline
 from pipelines.runtime.device import Placement
 from pipelines.text_to_image.folders import load_pipeline
 from pipelines.text_to_image.preview import Preview, for_pipeline
+from pipelines.text_to_image.speed import (
+    Plan,
+    apply_plan,
+    compile_in_background,
+    compute_dtype,
+    plan_for,
+    warm_up_inputs,
+)
 
 # Models distilled to a few steps say so in their names only: their configuration is that of the ordinary ones.
 FEW_STEP_NAMES = ("turbo", "lightning", "lcm", "hyper")
@@ -25,7 +33,8 @@ class TextToImageModel:
     family: "sd" (one text encoder) or "sdxl" (two, with pooled text and sizes as further conditions). scale: pixels
     of the picture a latent cell. default_px: the side it was trained for; max_px: the longest side allowed.
     few_step: distilled to 1 to 4 steps without guidance. prediction: what the UNet predicts, "epsilon",
-    "v_prediction" or "sample", from the scheduler's configuration.
+    "v_prediction" or "sample", from the scheduler's configuration. dtype: of UNet and text encoders; the
+    autoencoder may have another one. plan: where the parts compute and why.
     """
 
     id: str
@@ -42,6 +51,7 @@ class TextToImageModel:
     few_step: bool
     prediction: str
     preview: Preview
+    plan: Plan
 
 
 def load(entry, placement: Placement) -> TextToImageModel:
@@ -54,9 +64,13 @@ def load(entry, placement: Placement) -> TextToImageModel:
     Raises:
         UserError: as ``folders.load_pipeline``.
     """
-    pipeline = load_pipeline(entry, dtype=placement.torch_dtype)
+    pipeline = load_pipeline(entry, dtype=compute_dtype(placement))
     few_step = any(name in entry.id.lower() for name in FEW_STEP_NAMES)
-    return wrap(entry.id, pipeline, placement, few_step=few_step)
+    model = wrap(entry.id, pipeline, placement, few_step=few_step)
+    if model.plan.compiled:
+        inputs = warm_up_inputs(pipeline)
+        compile_in_background(pipeline, lambda unet: unet(**inputs))
+    return model
 
 
 def wrap(
@@ -64,12 +78,8 @@ def wrap(
 ) -> TextToImageModel:
     """Move any diffusers pipeline object of the two families to its device and note what sampling needs."""
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.to(placement.device)
-    if pipeline.dtype != placement.torch_dtype:
-        pipeline.to(placement.torch_dtype)
-    for part in pipeline.components.values():
-        if isinstance(part, torch.nn.Module):
-            part.eval().requires_grad_(False)
+    plan = plan_for(pipeline, placement)
+    apply_plan(pipeline, plan)
     family = "sdxl" if getattr(pipeline, "text_encoder_2", None) is not None else "sd"
     sample_size = pipeline.unet.config.sample_size
     latent_px = sample_size if isinstance(sample_size, int) else max(sample_size)
@@ -80,7 +90,7 @@ def wrap(
         family=family,
         pipeline=pipeline,
         device=placement.device,
-        dtype=placement.torch_dtype,
+        dtype=plan.dtype,
         latent_channels=pipeline.vae.config.latent_channels,
         scale=pipeline.vae_scale_factor,
         default_px=default_px,
@@ -90,6 +100,7 @@ def wrap(
         few_step=few_step,
         prediction=pipeline.scheduler.config.prediction_type,
         preview=for_pipeline(pipeline),
+        plan=plan,
     )
 
 
