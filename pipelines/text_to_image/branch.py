@@ -13,6 +13,7 @@ from pipelines.runtime.errors import UserError
 from pipelines.text_to_image import samplers
 from pipelines.text_to_image.guidance import mix
 from pipelines.text_to_image.models import TextToImageModel
+from pipelines.text_to_image.repair import Doctor
 from pipelines.text_to_image.sample import Run, decode, denoise, freed_when_full, read_texts, to_device
 from pipelines.text_to_image.settings import SEEDS, Settings, check, is_guided, number, whole
 from pipelines.text_to_image.trace import Denoising, Progress, Step
@@ -151,6 +152,7 @@ def step_of(model: TextToImageModel, denoising: Denoising, k: int) -> Step:
 def _resume(model: TextToImageModel, denoising: Denoising, step: Step, settings: Settings) -> Run:
     """A run that goes on from a step: random numbers as they were, and the memory of a sampler that stays the same."""
     started = time.perf_counter()
+    doctor = Doctor(model)
     scheduler = samplers.create(model, settings.sampler, settings.steps)
     if settings.sampler == step.settings.sampler:
         samplers.restore_history(scheduler, step.state, device=model.device)
@@ -158,10 +160,10 @@ def _resume(model: TextToImageModel, denoising: Denoising, step: Step, settings:
     if same_texts and is_guided(settings, model) == is_guided(step.settings, model):
         conditioning = to_device(step.conditioning, model.device)
     else:
-        conditioning = read_texts(model, settings)
+        conditioning = read_texts(doctor, settings)
     generators = samplers.generators_from(step.state)
     ms = {"text": (time.perf_counter() - started) * 1000}
-    return Run(model, settings, (), conditioning, scheduler, generators, denoising.start, ms)
+    return Run(doctor, settings, (), conditioning, scheduler, generators, denoising.start, ms)
 
 
 def _fresh_generators(settings: Settings, seed: int) -> list[torch.Generator]:
@@ -209,7 +211,7 @@ def _futures(run: Run, step: Step, k: int, picture: int) -> Iterator[Progress | 
         if isinstance(item, Progress):
             yield item
     x0 = step.x0[picture]
-    x0_picture = decode(run.model, x0[None].to(run.model.device))[0]
+    x0_picture = decode(run.model, x0[None].to(run.model.device), doctor=run.doctor)[0]
     ends = item.latents.float()
     pictures = item.pictures.astype(np.float32)
     yield Futures(

@@ -15,9 +15,11 @@ from diffusers.utils.torch_utils import randn_tensor
 from pipelines.runtime.errors import Note, UserError
 from pipelines.runtime.memory import is_out_of_memory, release
 from pipelines.text_to_image import samplers
+from pipelines.text_to_image.autoencode import to_uint8
 from pipelines.text_to_image.guidance import guide, to_x0
 from pipelines.text_to_image.models import TextToImageModel
 from pipelines.text_to_image.prompt import Conditioning, encode
+from pipelines.text_to_image.repair import Doctor, call_unet
 from pipelines.text_to_image.samplers import Level, SamplerState
 from pipelines.text_to_image.settings import Settings, check, is_guided
 from pipelines.text_to_image.trace import Denoising, Progress, Start, Step
@@ -25,12 +27,13 @@ from pipelines.text_to_image.trace import Denoising, Progress, Start, Step
 
 @dataclass(eq=False)
 class Run:
-    """A run under way: what stays the same over its calls, and ``generators`` and ``scheduler``, which do not.
+    """A run under way: what stays the same over its calls, and scheduler, generators and doctor, which do not.
 
-    conditioning: rows (negative prompt, prompt) with guidance, else (prompt), on the model's device.
+    doctor: computes with the model, and again in float32 what half precision fails at. conditioning: rows (negative
+    prompt, prompt) with guidance, else (prompt), on the model's device.
     """
 
-    model: TextToImageModel
+    doctor: Doctor
     settings: Settings
     notes: tuple[Note, ...]
     conditioning: Conditioning
@@ -38,6 +41,11 @@ class Run:
     generators: list[torch.Generator]
     start: Start | None = None
     ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def model(self) -> TextToImageModel:
+        """The model; its faulty parts exchanged for float32 copies."""
+        return self.doctor.model
 
 
 def generate(model: TextToImageModel, settings: Settings, *, edit=None) -> Iterator[Progress | Denoising]:
@@ -79,9 +87,10 @@ def _generate(model, settings, notes, edit) -> Iterator[Progress | Denoising]:
 def prepare(model: TextToImageModel, settings: Settings, *, notes: tuple[Note, ...] = ()) -> Run:
     """Read the texts and set up sampler and generators for checked settings."""
     started = time.perf_counter()
-    conditioning = read_texts(model, settings)
+    doctor = Doctor(model)
+    conditioning = read_texts(doctor, settings)
     return Run(
-        model=model,
+        doctor=doctor,
         settings=settings,
         notes=notes,
         conditioning=conditioning,
@@ -91,12 +100,12 @@ def prepare(model: TextToImageModel, settings: Settings, *, notes: tuple[Note, .
     )
 
 
-def read_texts(model: TextToImageModel, settings: Settings) -> Conditioning:
+def read_texts(doctor: Doctor, settings: Settings) -> Conditioning:
     """Encode prompt and, with guidance, negative prompt: rows (negative, prompt) or (prompt), on the device."""
-    prompt = encode(model, [settings.prompt])
-    if not is_guided(settings, model):
+    prompt = doctor.run("text_encoder", lambda model: encode(model, [settings.prompt]))
+    if not is_guided(settings, doctor.model):
         return prompt
-    negative = encode(model, [settings.negative_prompt], negative=True)
+    negative = doctor.run("text_encoder", lambda model: encode(model, [settings.negative_prompt], negative=True))
     pooled = None if prompt.pooled is None else torch.cat([negative.pooled, prompt.pooled])
     return Conditioning(torch.cat([negative.embeds, prompt.embeds]), pooled)
 
@@ -165,7 +174,8 @@ def _call(
     timestep = scheduler.timesteps[index]
     x_t = scheduler.scale_model_input(latents, timestep)
     guided = is_guided(settings, model)
-    output = model.pipeline.unet(torch.cat([x_t] * 2) if guided else x_t, timestep, return_dict=False, **inputs)[0]
+    both = torch.cat([x_t] * 2) if guided else x_t
+    output = run.doctor.run("unet", lambda model: call_unet(model, both, timestep, inputs))
     uncond, cond = output.chunk(2) if guided else (None, output)
     output = guide(uncond, cond, settings.guidance_scale) if guided else cond
     options = samplers.step_options(settings.sampler, eta=settings.eta, generators=run.generators)
@@ -194,7 +204,7 @@ def _call(
 def _finish(run: Run, steps: list[Step], latents: torch.Tensor) -> Denoising:
     """Decode, and bring what the steps share to the CPU."""
     started = time.perf_counter()
-    pictures = decode(run.model, latents)
+    pictures = decode(run.model, latents, doctor=run.doctor)
     if run.start is not None:
         pictures = run.start.lay_back(pictures)
     ms = run.ms | {"steps": sum(step.ms for step in steps), "vae": _ms_since(started)}
@@ -202,7 +212,7 @@ def _finish(run: Run, steps: list[Step], latents: torch.Tensor) -> Denoising:
     return Denoising(
         model_id=run.model.id,
         settings=run.settings,
-        notes=run.notes,
+        notes=run.notes + run.doctor.notes(),
         conditioning=steps[-1].conditioning,
         start=run.start,
         steps=tuple(steps),
@@ -211,16 +221,25 @@ def _finish(run: Run, steps: list[Step], latents: torch.Tensor) -> Denoising:
         ms=ms | {"total": sum(ms.values())},
         device=run.model.device,
         dtype=str(run.model.dtype).removeprefix("torch."),
+        repaired=run.doctor.repaired,
     )
 
 
 @torch.inference_mode()
-def decode(model: TextToImageModel, latents: torch.Tensor) -> np.ndarray:
-    """Latents (B, C, h, w) on the model's device to pictures (B, H, W, 3) uint8, as diffusers rounds them."""
-    vae = model.pipeline.vae
-    pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
-    pixels = (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).float().cpu().numpy()
-    return (pixels * 255).round().astype(np.uint8)
+def decode(model: TextToImageModel, latents: torch.Tensor, *, doctor: Doctor | None = None) -> np.ndarray:
+    """Latents (B, C, h, w) on the model's device to pictures (B, H, W, 3) uint8, as diffusers rounds them.
+
+    doctor: of the run that the latents are from, so that a part it has repaired already is not tried again.
+
+    Raises:
+        UserError: ``errors.part_not_finite``.
+    """
+
+    def compute(model: TextToImageModel) -> torch.Tensor:
+        vae = model.pipeline.vae
+        return vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
+
+    return to_uint8((doctor or Doctor(model)).run("vae", compute))
 
 
 def to_device(conditioning: Conditioning, device: str) -> Conditioning:

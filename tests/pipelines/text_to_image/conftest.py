@@ -50,11 +50,18 @@ def make_vae() -> AutoencoderTiny:
     )
 
 
-def make_pipeline(*, prediction: str = "v_prediction", seed: int = 5) -> StableDiffusionPipeline:
-    """A pipeline of the bundled model's kind: 4 x 8 x 8 latents, 64 px, 32 tokens."""
+def make_pipeline(
+    *, prediction: str = "v_prediction", time_cond: int | None = None, seed: int = 5
+) -> StableDiffusionPipeline:
+    """A pipeline of the bundled model's kind: 4 x 8 x 8 latents, 64 px, 32 tokens.
+
+    time_cond: width of the guidance scale's embedding in a consistency model.
+    """
     torch.manual_seed(seed)
     tokenizer = make_tokenizer()
     unet = create_unet(SHAPE, latent_channels=4, latent_px=LATENT_PX)
+    if time_cond is not None:
+        unet = UNet2DConditionModel.from_config(unet.config, time_cond_proj_dim=time_cond)
     pipeline = create_pipeline(Painter(create_text_encoder(SHAPE, tokenizer), unet), make_vae(), tokenizer)
     if prediction != "v_prediction":
         pipeline.scheduler = stable_diffusion_scheduler(prediction)
