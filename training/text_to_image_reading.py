@@ -38,8 +38,8 @@ class Reader:
         self, clip: ZeroShotModel, names: Sequence[str], language: str, *, more: Sequence[str] = (), cache: Path = CACHE
     ):
         self.clip, self.language = clip, language
-        more = [name for name in dict.fromkeys(more) if name not in set(names)]
-        self.names = (*names, *more)
+        self.names = tuple(dict.fromkeys((*names, *more)))
+        more = self.names[len(names) :]
         self.place = {name: place for place, name in enumerate(self.names)}
         self.texts = kept_features(clip, names, language, cache / f"names_{language}.safetensors")  # (L, D)
         if more:

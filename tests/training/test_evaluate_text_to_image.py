@@ -1,6 +1,4 @@
-import io
 import json
-import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,33 +11,18 @@ pytest.importorskip("diffusers", reason="training/requirements.txt is not instal
 
 from pipelines.runtime.device import CPU
 from tests.pipelines.text_to_image.conftest import make_pipeline
+from tests.training.plain_packs import CHINESE, COLOURS, write_plain_pack
 from training import evaluate, evaluate_text_to_image, text_to_image_reading
 from training.text_to_image_reading import Reader, Readings, all_drawings, names_of, ratio_interval, read_real
 from training.text_to_image_sheet import draw_prompts, load_prompts
-
-COLOURS = {"red thing": (255, 0, 0), "green thing": (0, 255, 0), "blue thing": (0, 0, 255), "dark thing": (20, 20, 20)}
-CHINESE = {"red thing": "红物", "green thing": "绿物", "blue thing": "蓝物", "dark thing": "暗物", "grey thing": "灰物"}
-
-
-def square(colour: tuple[int, int, int]) -> bytes:
-    content = io.BytesIO()
-    Image.new("RGB", (128, 128), colour).save(content, "PNG")
-    return content.getvalue()
 
 
 @pytest.fixture
 def data(tmp_path) -> Path:
     """Two packs of plain colours. One of the two drawings of a red thing in fx is blue."""
-    packs = {"emoji_noto": ["red thing", "green thing"], "emoji_fx": ["red thing", "red thing", "blue thing"]}
-    for pack, names in packs.items():
-        style, lines = pack.removeprefix("emoji_"), []
-        with zipfile.ZipFile(tmp_path / f"{pack}.zip", "w") as file:
-            for number, name in enumerate(names):
-                colour = (0, 0, 255) if (pack, number) == ("emoji_fx", 1) else COLOURS[name]
-                file.writestr(f"{number}.png", square(colour))
-                line = {"file": f"{number}.png", "name": name, "name_zh": CHINESE[name], "style": style}
-                lines.append(line | {"group": "objects", "family": name, "split": "heldout_pair"})
-            file.writestr("index.jsonl", "\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+    red, green, blue = ((name, name, "heldout_pair") for name in ("red thing", "green thing", "blue thing"))
+    write_plain_pack(tmp_path, "noto", [red, green])
+    write_plain_pack(tmp_path, "fx", [red, ("red thing", "blue thing", "train"), blue])
     return tmp_path
 
 
@@ -62,8 +45,7 @@ def prompts(tmp_path) -> Path:
 def clip(monkeypatch, tmp_path) -> SimpleNamespace:
     """Sees the mean colour; knows the colours' names in both languages, a grey thing among them."""
     asked = []
-    known = COLOURS | {"grey thing": (128, 128, 128)}
-    known |= {CHINESE[name]: colour for name, colour in known.items()}
+    known = COLOURS | {CHINESE[name]: colour for name, colour in COLOURS.items()}
 
     def encode_picture(model, pixels):
         colour = pixels.reshape(-1, 3).mean(axis=0) + 1e-3
