@@ -12,6 +12,8 @@ from pipelines.text_to_image.prompt import Conditioning
 from pipelines.text_to_image.samplers import SamplerState
 from pipelines.text_to_image.settings import Settings
 
+ROUNDING = 1e-9  # of a squared norm: float32 computes x0-hat here and in the scheduler in two orders
+
 
 class Start(Protocol):
     """What editing a picture gives to the loop.
@@ -159,6 +161,6 @@ def fixed_share(denoising: Denoising) -> np.ndarray:
     """
     final = denoising.latents.double()
     distance = np.array([float((step.x0.double() - final).square().sum()) for step in denoising.steps])
-    if distance[0] == 0:  # a single step says at once all that there will be
+    if distance[0] <= ROUNDING * float(final.square().sum()):  # a single step says at once all that there will be
         return np.ones(len(distance))
     return np.clip(1 - distance / distance[0], 0, 1)

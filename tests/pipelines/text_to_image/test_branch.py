@@ -149,6 +149,21 @@ def test_with_noise_futures_differ_and_are_the_same_again(tiny_model):
     assert one.latents[1].allclose(other.latents[0], atol=1e-4)  # future i has seed + i
 
 
+def test_the_predicted_picture_is_the_average_of_the_futures_and_none_of_them(make_gaussian):
+    """With a perfect model and eta 1 every step keeps the mean: E[x0-hat at k-1 | x_k] = x0-hat at k, exactly.
+
+    So the mean of N futures is as far from x0-hat as N independent draws around it leave it: 1 / sqrt(N). At eta 0
+    there is one future, and its distance from x0-hat does not shrink.
+    """
+    model = make_gaussian(0.7, 0.5)
+    run = run_of(model, steps=20, width=128, height=128, guidance_scale=1.0)
+    for k in (0, 10, 18):
+        found = last(futures(model, run, k, count=8, eta=1.0))
+        assert found.mean_distance / found.distance == pytest.approx(8**-0.5, rel=0.1)
+    found = last(futures(model, run, 10, count=8, eta=0.0))
+    assert found.mean_distance == pytest.approx(found.distance)
+
+
 def test_later_futures_differ_less(tiny_model):
     run = run_of(tiny_model)
     early, late = (last(futures(tiny_model, run, k)) for k in (0, 3))

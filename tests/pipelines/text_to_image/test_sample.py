@@ -186,7 +186,7 @@ def test_S03_closing_stops_at_once_and_frees_the_run(tiny_model):
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
 def test_S13_out_of_memory_at_step_k_is_a_sentence_frees_and_the_next_run_works(tiny_model, error):
-    model, unet = watched(tiny_model, error=error, at=3)
+    model, _ = watched(tiny_model, error=error, at=3)
     items = generate(model, ASKED)
     kept = weakref.ref(next(items).step.x0)
     with pytest.raises(UserError, match="out_of_memory") as caught:
