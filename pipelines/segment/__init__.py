@@ -1,0 +1,1 @@
+"""Segment anything: a real SAM prompted with clicks and boxes (arXiv 2304.02643)."""
