@@ -108,14 +108,14 @@ def check_report(report: Mapping[str, Collection], *, name: str) -> None:
 
 @contextmanager
 def damaged_as_user_error(name: str) -> Iterator[None]:
-    """What the libraries raise for a config that builds no model, shapes that do not fit, or damaged files.
+    """What the libraries raise for a config that builds no model, tensors that do not fit, or damaged files.
 
     Raises:
         UserError: ``errors.pipeline_load``.
     """
     try:
         yield
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, SafetensorError) as error:
         raise UserError("errors.pipeline_load", name=name) from error
 
 
