@@ -199,6 +199,7 @@ def main(arguments: list[str] | None = None) -> None:
         "memory": memory(options.data, drawn, held_out, perceptual=perceptual),
         "autoencoder": autoencoder_figures(pair, options.data),
         "time": time_figures(pair, threads=(1, 2)),
+        "names": len(names_of(all_drawings(options.data), "en")),
         "guidance_scale": pair.painter.default_guidance,
     }
     (options.out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

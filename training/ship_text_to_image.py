@@ -1,0 +1,80 @@
+"""Ships a measured text-to-image pipeline: the folder that the app loads, its card, its sheets.
+
+    python -m training.measure_text_to_image --data FOLDER --teachers FOLDER        # first
+    python -m training.ship_text_to_image [--earlier runs/text_to_image/first]
+    python -m pipelines.runtime.manifest
+
+``--earlier`` names runs whose weights the autoencoder started from, so that the card counts them too.
+"""
+
+import argparse
+import json
+import os
+import shutil
+from pathlib import Path
+
+from PIL import Image
+
+from training.card_text_to_image import write_card
+
+ASSETS = Path("assets/models/text_to_image/lucida")
+RUNS = Path("runs/text_to_image")
+SHEETS = ("sheet_en", "sheet_zh", "failures")
+QUALITY = 80
+MOST_BYTES = 36 * 2**20
+MOST_BYTES_A_FILE = int(9.5 * 2**20)
+
+
+def check_sizes(folder: Path) -> int:
+    """The folder's bytes; nothing ships that is larger than the app allows.
+
+    Raises:
+        ValueError: a file or the folder is too large.
+    """
+    sizes = {file: file.stat().st_size for file in folder.rglob("*") if file.is_file()}
+    large = [file.name for file, size in sizes.items() if size > MOST_BYTES_A_FILE]
+    if large or sum(sizes.values()) > MOST_BYTES:
+        raise ValueError(f"too large: {sum(sizes.values())} bytes in all, files over the limit: {large}")
+    return sum(sizes.values())
+
+
+def write_pictures(runs: Path, painter: Path, autoencoder: Path, folder: Path) -> None:
+    """Sheets as WebP and the curves; a run without failures has no sheet of them."""
+    for name in SHEETS:
+        source = runs / f"{name}.png"
+        if source.exists():
+            with Image.open(source) as sheet:
+                sheet.save(folder / f"{name}.webp", quality=QUALITY, method=6)
+    shutil.copy(painter / "curve.png", folder / "curve.png")
+    shutil.copy(autoencoder / "curve.png", folder / "curve_autoencoder.png")
+
+
+def ship(runs: Path, folder: Path, *, earlier: list[Path]) -> int:
+    """Write the model's folder anew, and return its size; a failure leaves the old one whole."""
+    painter, autoencoder = runs / "painter", runs / "autoencoder"
+    figures = json.loads((runs / "figures.json").read_text(encoding="utf-8"))
+    named = {f"Autoencoder, begun ({number})": run for number, run in enumerate(earlier, 1)}
+    named |= {"Autoencoder": autoencoder, "Painter": painter}
+    partial = folder.with_name(folder.name + ".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(painter / "pipeline", partial)
+    write_pictures(runs, painter, autoencoder, partial)
+    write_card(partial, figures, runs=named, painter=painter, autoencoder=autoencoder)
+    size = check_sizes(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+    return size
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder with painter, autoencoder and figures.json")
+    parser.add_argument("--out", type=Path, default=ASSETS)
+    parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="runs the autoencoder started from")
+    options = parser.parse_args(arguments)
+    print(f"{ship(options.runs, options.out, earlier=options.earlier)} bytes in {options.out}")
+
+
+if __name__ == "__main__":
+    main()
