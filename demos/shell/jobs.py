@@ -16,8 +16,8 @@ import logging
 import secrets
 import threading
 import typing
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 
 import gradio as gr
 
@@ -33,8 +33,13 @@ SHORT = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility":
 LONG = {"concurrency_id": "long", "concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
 
 _LINE = Line(at_once=LONG_AT_ONCE, places=WAITING_PLACES)
-_BUSY: set[str] = set()  # sessions with a long job, guarded by the lock below
-_BUSY_LOCK = threading.Lock()
+PATIENCE_S = 2.0  # a job that was just cancelled ends at its next step: the next press of the button waits for that
+REPLACING_S = 60.0  # as long may a step take in which the job before is replaced
+
+_BUSY: dict[str, "_Job"] = {}  # a session's long job, guarded by the condition below
+_NEXT: dict[str, "_Job"] = {}  # the newest that waits to replace it
+_FREED = threading.Condition()
+_ENDED = object()
 
 
 def short(handler: Callable) -> Callable:
@@ -51,10 +56,13 @@ def short(handler: Callable) -> Callable:
     return run
 
 
-def long(handler: Callable[..., Generator], *, status: gr.HTML | None = None) -> Callable[..., Generator]:
+def long(
+    handler: Callable[..., Generator], *, status: gr.HTML | None = None, replaces: bool = False
+) -> Callable[..., Generator]:
     """Wrap a generator that has a parameter `lang`, as `short` does; a session has one long job at a time.
 
-    status: an output of this event that says the place in the line while the job waits.
+    status: an output of this event that says the place in the line while the job waits. replaces: of several presses
+    the newest counts: one that is under way ends at its next step. A second job of another kind is refused.
     """
     lang_at, request_at = _position(handler, "lang"), _request_position(handler)
 
@@ -63,10 +71,12 @@ def long(handler: Callable[..., Generator], *, status: gr.HTML | None = None) ->
         asker = args[-1 if request_at is None else request_at]
         wanted = args[:-1] if request_at is None else args
         try:
-            with _only_one(asker.session_hash), _LINE.join() as ticket:
-                while place := ticket.place(patience_s=0.5):
+            with _only_one(asker.session_hash, run, replaces=replaces) as job, _LINE.join() as ticket:
+                while not job.replaced and (place := ticket.place(patience_s=0.5)):
                     yield {status: waiting(place)} if status else gr.skip()
-                yield from handler(*wanted)
+                with closing(handler(*wanted)) as updates:
+                    while not job.replaced and (update := next(updates, _ENDED)) is not _ENDED:
+                        yield update
         except Exception as error:  # as above
             raise sentence(error, args[lang_at]) from None
 
@@ -138,21 +148,50 @@ def explained(error: Exception) -> UserError:
     return UserError("errors.fault", id=fault)
 
 
+class _Job:
+    """A long job of a session. kind: the wrapped handler. replaced: it shall end, a newer one of its kind is there."""
+
+    def __init__(self, kind: Callable):
+        self.kind, self.replaced = kind, False
+
+
 @contextmanager
-def _only_one(session: str | None):
-    """Refuse a second long job of the same session. A call without a session is on its own."""
+def _only_one(session: str | None, kind: Callable, *, replaces: bool) -> Iterator[_Job]:
+    """Be the session's long job, after the one that was cancelled or is replaced; refuse a second one.
+
+    A call without a session is on its own.
+    """
+    job = _Job(kind)
     if session is None:
-        yield
+        yield job
         return
-    with _BUSY_LOCK:
-        if session in _BUSY:
-            raise UserError("errors.busy")
-        _BUSY.add(session)
+    with _FREED:
+        _wait_until_free(session, job, replaces)
     try:
-        yield
+        yield job
     finally:
-        with _BUSY_LOCK:
-            _BUSY.discard(session)
+        with _FREED:
+            if _BUSY.get(session) is job:
+                del _BUSY[session]
+            _FREED.notify_all()
+
+
+def _wait_until_free(session: str, job: _Job, replaces: bool) -> None:
+    """Take the session's place; a job that a still newer one replaces while it waits comes back without it."""
+    before, patience = _BUSY.get(session), PATIENCE_S
+    if replaces and before is not None and before.kind is job.kind:
+        for older in (before, _NEXT.get(session)):
+            if older is not None:
+                older.replaced = True
+        _NEXT[session], patience = job, REPLACING_S
+        _FREED.notify_all()
+    free = _FREED.wait_for(lambda: job.replaced or session not in _BUSY, timeout=patience)
+    if _NEXT.get(session) is job:
+        del _NEXT[session]
+    if not free:
+        raise UserError("errors.busy")
+    if not job.replaced:
+        _BUSY[session] = job
 
 
 def _runtime():

@@ -31,6 +31,12 @@ class TabSpec:
 TABS = (
     # in the order of the page; a line a tab
     TabSpec(id="zero_shot", chapter="models", module="demos.zero_shot.tab", takes=("picture",)),
+    TabSpec(
+        id="text_to_image",
+        chapter="models",
+        module="demos.text_to_image.tab",
+        takes=("prompt", "picture", "mask"),
+    ),
 )
 
 

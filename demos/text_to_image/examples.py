@@ -1,4 +1,4 @@
-"""The prompts offered in the tab; their words stand in words.toml, in both languages. The first is the stored result."""
+"""The prompts offered in the tab; their words stand in words.toml in both languages. The first is the stored result."""
 
 from dataclasses import dataclass
 

@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from demos.shell import jobs, model_switch, results, sessions
+from demos.shell import jobs, links, model_switch, results, sessions
 from demos.shell.components.film import Film, frames
 from demos.shell.words import spans
 from demos.text_to_image import asked as asking
-from demos.text_to_image import history, levels, parts, result, views
+from demos.text_to_image import history, parts, result, views
 from demos.text_to_image.asked import Asked
 from demos.text_to_image.starter import Starter
 from pipelines.runtime.errors import UserError
@@ -31,7 +31,6 @@ class Panel:
     pictures: gr.HTML
     notes: gr.HTML
     provenance: gr.HTML
-    levels: levels.Panel
     code: gr.HTML
     as_png: gr.DownloadButton
     as_zip: gr.Button
@@ -45,7 +44,7 @@ class Panel:
     def outputs(self) -> list:
         """What `filled` gives, the status and the film."""
         own = [self.status, self.film, self.pictures, self.notes, self.provenance, self.code, self.as_png]
-        return [*own, self.history, self.finished, self.sent, *self.levels.outputs]
+        return [*own, self.history, self.finished, self.sent]
 
 
 def generator(asked: Asked, panel: Panel):
@@ -176,7 +175,6 @@ def filled(panel: Panel, run: history.Run, request: gr.Request) -> dict:
         panel.history: history.value(history.runs(request), on=run.name),
         panel.finished: run.name,
         panel.sent: str(run.drawn[0].path),
-        **panel.levels.filled(request),
     }
 
 
@@ -189,25 +187,30 @@ def wire(page, asked: Asked, panel: Panel, *, starter: Starter) -> None:
     """Generate, Another one, Enter, an example, a link that asks for it; Cancel."""
     inputs = [*asked.inputs, page.lang]
     outputs = [*panel.outputs, panel.model_facts, asked.seed, asked.width, asked.height]
-    handler = jobs.long(generator(asked, panel), status=panel.status)
+    handler = jobs.long(generator(asked, panel), status=panel.status, replaces=True)
     run = {"fn": handler, "inputs": inputs, "outputs": outputs, **jobs.LONG}
-    running = [asked.go.click(**run), asked.prompt.submit(**run), starter.start(**run)]
-    roll = "() => String(crypto.getRandomValues(new Uint32Array(1))[0])"
-    private = {"show_progress": "hidden", "api_visibility": "private"}
-    asked.dice.click(None, None, asked.seed, js=roll, **private)
-    running.append(asked.another.click(None, None, asked.seed, js=roll, **private).then(**run))
+    going = gr.on([asked.go.click, asked.prompt.submit], trigger_mode="multiple", **run)
+    starter.start(None, None, None, js=_PRESS, **links.PRIVATE)
+    asked.dice.click(None, None, asked.seed, js=_ROLL, **links.PRIVATE)
+    another = asked.another.click(None, None, asked.seed, js=_ROLL, **links.PRIVATE)
+    another.then(None, None, None, js=_PRESS, **links.PRIVATE)
     for name, button in asked.examples.items():
-        taken = button.click(jobs.short(_example(name)), [page.lang], [asked.prompt, asked.seed], **jobs.SHORT)
-        running.append(taken.then(**run))
-    asked.stop.click(lambda: spans("shell.cancelled"), None, panel.status, cancels=running, **jobs.SHORT)
+        filled = [asked.prompt, asked.seed]
+        taken = button.click(jobs.short(_example(name)), [page.lang], filled, **jobs.SHORT)
+        taken.then(None, None, None, js=_PRESS, **links.PRIVATE)
+    asked.stop.click(lambda: spans("shell.cancelled"), None, panel.status, cancels=[going], **jobs.SHORT)
+
+
+# What else starts a run presses the one button: of several presses the newest counts, whoever made it.
+_PRESS = """() => { document.getElementById("ti-generate").click(); }"""
+_ROLL = "() => String(crypto.getRandomValues(new Uint32Array(1))[0])"
 
 
 def wire_tools(page, asked: Asked, panel: Panel) -> None:
     """Download all, and the picture as the start of the next run."""
     address = gr.Textbox("", visible="hidden")
     zipping = panel.as_zip.click(jobs.short(zipped), [page.lang], address, **jobs.SHORT)
-    private = {"show_progress": "hidden", "api_visibility": "private"}
-    zipping.success(None, address, None, js=_FETCH, **private)
+    zipping.success(None, address, None, js=_FETCH, **links.PRIVATE)
     panel.use.click(
         jobs.short(_used), [panel.sent, page.lang], [asked.start, asked.mask, asked.start_fold], **jobs.SHORT
     )

@@ -30,7 +30,5 @@ def lay_out(page, shared: parts.Shared, *, stored_folder=None, last: Callable[[g
             latent_panel.lay_out(page, shared, tab=tab)
         with gr.Tab(t("text_to_image.panel_replay"), id="replay") as tab:
             replay_panel.lay_out(page, shared, machine, tab=tab)
-        if last:
-            last(tabs)
         last(tabs)
     return machine

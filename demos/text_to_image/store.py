@@ -74,7 +74,7 @@ def made_of() -> dict[str, str]:
 
 def make() -> None:
     """Draw the first example in both languages and write the results."""
-    from demos.text_to_image import asked, prompt_strip, reel, result
+    from demos.text_to_image import asked, levels, prompt_strip, reel, result
     from pipelines.text_to_image.sample import generate
     from pipelines.text_to_image.settings import Settings
 
@@ -95,7 +95,7 @@ def make() -> None:
             "picture": one.path.name,
             "strip": prompt_strip.plain(prompt_strip.tokens(settings.prompt, MODEL)),
             **asdict(facts),
-            **result.levels(model, denoising),
+            **levels.stored(model, denoising),
         }
         data = {"model": MODEL, "settings": asdict(denoising.settings), "said": said, "made_of": made_of()}
         (folder / "result.json").write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")

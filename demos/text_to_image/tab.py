@@ -54,7 +54,7 @@ def build(page) -> None:
             )
 
     panels.lay_out(page, shared, stored_folder=start.stored and start.stored.folder, last=last)
-    panel = make_panel.Panel(levels=level, code=code, model_facts=switches[0].facts, **made)
+    panel = make_panel.Panel(code=code, model_facts=switches[0].facts, **made)
     make_panel.wire(page, question, panel, starter=starter)
     make_panel.wire_tools(page, question, panel)
     restore.wire(page, question, panel, intake)
