@@ -7,6 +7,9 @@ L1 + 0.5 L2, late also a perceptual distance. Grounds are random, half of them w
 a pull of each channel to mean 0 and deviation 1 take the place of a KL term. Goal: 28 dB on the val drawings on white.
 Writes ``runs/text_to_image/autoencoder``: checkpoint, curve, sheet (drawing above its reconstruction), run.json and
 ``vae``, a folder for ``AutoencoderTiny.from_pretrained`` whose ``scaling_factor`` brings latents to unit variance.
+
+With ``--decoder-only`` the encoder of ``--start`` stays as it is, and with it all latents: a painter that was trained
+on them takes the new decoder (``training.text_to_image_decoder``).
 """
 
 import argparse
@@ -50,6 +53,7 @@ class Config:
     white: float = 0.5
     latent_noise: float = 0.05  # of the latents' own deviation, which starts near 0.01
     latent_moments: float = 0.01
+    decoder_only: bool = False
     bfloat16: bool = False
 
 
@@ -171,10 +175,10 @@ class Validation:
         write_sheet(self.folder / "sheet.png", rows, columns=columns)
 
 
-def save_vae(model: AutoencoderTiny, statistics: dict[str, list[float]], folder: Path) -> None:
+def save_vae(model: AutoencoderTiny, scaling_factor: float, folder: Path) -> None:
     """Write the folder that diffusers loads; ``scaling_factor`` is one over the latents' standard deviation."""
     model = copy.deepcopy(model).cpu()
-    model.register_to_config(scaling_factor=1 / statistics["std"][-1])
+    model.register_to_config(scaling_factor=scaling_factor)
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
@@ -210,6 +214,7 @@ def create(options: argparse.Namespace) -> Run:
         crops=options.crops,
         whole_crops=options.whole_crops,
         perceptual=options.perceptual,
+        decoder_only=options.decoder_only,
         bfloat16=options.bfloat16,
     )
     loop = LoopConfig(
@@ -229,6 +234,7 @@ def create(options: argparse.Namespace) -> Run:
     pixels = load_pixels(options.data, load_drawings(options.data, "train", packs=options.packs)).to(options.device)
     val = load_pixels(options.data, load_drawings(options.data, "val", packs=options.packs)).to(options.device)
     model = create_autoencoder(config).to(options.device)
+    model.encoder.requires_grad_(not options.decoder_only)
     trainer = Trainer(loop, model, copy.deepcopy(model).requires_grad_(False))
     if options.resume and trainer.restore():
         print(f"goes on from step {trainer.state.step}")
@@ -252,6 +258,13 @@ def start_from(trainer: Trainer, folder: Path) -> None:
         model.load_state_dict(weights)
 
 
+def scale_of(options: argparse.Namespace, statistics: dict[str, list[float]]) -> float:
+    """What brings latents to unit variance; where the encoder stays, what it was."""
+    if options.decoder_only:
+        return AutoencoderTiny.load_config(options.start)["scaling_factor"]
+    return 1 / statistics["std"][-1]
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     options = parse(arguments)
@@ -270,7 +283,7 @@ def main(arguments: list[str] | None = None) -> None:
         **run.full_validation(trainer.average),
         "latents": statistics,
     }
-    save_vae(trainer.average, statistics, options.out / "vae")
+    save_vae(trainer.average, scale_of(options, statistics), options.out / "vae")
     write_record(options.out, settings, figures)
     print(figures)
 
@@ -288,6 +301,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="count steps instead of minutes: then a resumed run is exact")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
     parser.add_argument("--start", type=Path, help="a folder of AutoencoderTiny: its weights are the first ones")
+    parser.add_argument("--decoder-only", action="store_true", help="leave the encoder of --start as it is")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--optimiser", default="muon", choices=("adamw", "muon"))
     parser.add_argument("--seed", type=int, default=0)
@@ -301,6 +315,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--evaluate-minutes", type=float, default=5.0)
     parser.add_argument("--val-pictures", type=int, default=96, help="while it trains; all of them at the end")
     options = parser.parse_args(arguments)
+    if options.decoder_only and options.start is None:
+        parser.error("--decoder-only needs --start")
     options.device = choose_device(options.device)
     return options
 

@@ -354,3 +354,14 @@ def test_an_autoencoder_starts_from_another_ones_weights(data, autoencoder, tmp_
     for model in (run.trainer.model, run.trainer.average):
         for name, value in model.state_dict().items():
             torch.testing.assert_close(value, first[name], rtol=0, atol=0)
+
+
+def test_with_the_decoder_alone_latents_stay(data, autoencoder, tmp_path):
+    options = autoencoder_options(data, tmp_path, 3, "--start", str(autoencoder / "vae"), "--decoder-only")
+    text_to_image_autoencoder.main(options)
+    old, new = (diffusers.AutoencoderTiny.from_pretrained(folder / "vae") for folder in (autoencoder, tmp_path))
+    assert same_weights(old.encoder, new.encoder)
+    assert not same_weights(old.decoder, new.decoder)
+    assert new.config.scaling_factor == old.config.scaling_factor
+    with pytest.raises(SystemExit):
+        text_to_image_autoencoder.parse(autoencoder_options(data, tmp_path, 3, "--decoder-only"))
