@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Generator
 from dataclasses import dataclass
 
 import gradio as gr
-import numpy as np
 
 from demos.shell import jobs
 from demos.shell.components.film import Film, frame
@@ -16,7 +16,7 @@ from demos.shell.words import spans, t
 from demos.text_to_image import machine_panel, machine_views, parts, tracks
 from demos.text_to_image.asked import GUIDANCE, SAMPLERS, START
 from demos.text_to_image.machine import StepChoice, check_step, view
-from demos.text_to_image.panel_views import text
+from demos.text_to_image.panel_views import framed, sentence, text, word
 
 CHANGES = ("prompt", "negative_prompt", "guidance_scale", "sampler", "eta")
 
@@ -63,7 +63,7 @@ class Panel:
 
 def lay_out(page, shared: parts.Shared, machine: machine_panel.Panel) -> Panel:
     settings = {**START, **(shared.stored.settings if shared.stored else {})}
-    view(text("branch_about"), elem_id="t2i-branch")
+    view(framed(f"<h3>{word('branch_go')}</h3>", sentence("branch_about")), elem_id="t2i-branch")
     step = StepChoice(elem_id="t2i-branch-step")
     form = _form(settings)
     with gr.Row(elem_classes="t2i-buttons"):
@@ -159,7 +159,7 @@ def streamed(panel: Panel, was, k: int, changed: dict) -> Generator:
 
 def beside(steps, step):
     """The step of the other run that stands at the same noise; another sampler may have other steps."""
-    return min(steps, key=lambda one: abs(np.log(one.sigma + 1e-6) - np.log(step.sigma + 1e-6)))
+    return min(steps, key=lambda one: abs(math.log(one.sigma / step.sigma)))
 
 
 def compared(panel: Panel, was, now, k: int) -> dict:
@@ -180,6 +180,6 @@ def compared(panel: Panel, was, now, k: int) -> dict:
     return {
         panel.status: "",
         panel.result: machine_views.fork(fork),
-        panel.heat: {"picture": ready(now.pictures[0]), "map": apart, "range": (0, max(float(apart.max()), 1e-6))},
+        panel.heat: {"picture": ready(now.pictures[0]), "map": apart, "range": (0, max(float(apart.max()), 1.0))},
         panel.curves: machine_views.fork_curves(fork),
     }

@@ -146,7 +146,7 @@ def _lesson(panel: Panel, denoising, kept: dict, k: int) -> dict:
         return {panel.average: "", panel.heat: None}
     spread = coarsened(random.spread * 100)
     points = {at: futures_views.apart(one.pictures) for (at, eta), one in kept.items() if eta == 1.0}
-    limits = (0, max(float(spread.max()), 1e-6))
+    limits = (0, max(float(spread.max()), 1.0))
     return {
         panel.average: futures_views.average(random, k=k),
         panel.heat: {"picture": ready(random.mean_picture), "map": spread, "range": limits},
@@ -161,7 +161,7 @@ def _kept(denoising, request: gr.Request) -> dict:
 
 
 def _keep(denoising, kept: dict, request: gr.Request) -> None:
-    for name in list(kept)[: len(kept) - MOST_KEPT]:
+    for name in list(kept)[: max(len(kept) - MOST_KEPT, 0)]:
         del kept[name]
     nbytes = sum(one.pictures.nbytes * 2 for one in kept.values())
     sessions.of(request).put(KEPT, (denoising, kept), nbytes=nbytes)

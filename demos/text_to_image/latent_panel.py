@@ -90,5 +90,5 @@ def shown(model, pixels) -> tuple:
 
     it = jobs.on_device(in_and_out, model, pixels)
     apart = latent_views.difference_of(it)
-    limits = (0, max(float(apart.max()), 1e-6))
+    limits = (0, max(float(apart.max()), 1.0))
     return latent_views.passage(it), {"picture": ready(it.decoded), "map": apart, "range": limits}

@@ -16,16 +16,10 @@ async function sheet({ file, ...places }) {
   await image.decode();
   return { image, ...places };
 }
-async function numbers(packed) {
-  if (!packed) return null;
-  if (packed.data) return { values: unpack(packed), shape: packed.shape };
-  const { array, shape } = await lucida.unpack(packed);
-  return { values: array, shape };
-}
 async function opened(value) {
   const pictures = await Promise.all(value.pictures.map(async ({ x_t, x0, guidance }) => {
-    const [noisy, clean, map] = await Promise.all([sheet(x_t), sheet(x0), numbers(guidance)]);
-    return { x_t: noisy, x0: clean, guidance: map };
+    const [noisy, clean] = await Promise.all([sheet(x_t), sheet(x0)]);
+    return { x_t: noisy, x0: clean, guidance: guidance && { ...guidance, values: unpack(guidance.map), shape: guidance.map.shape } };
   }));
   return { ...value, pictures };
 }
@@ -75,19 +69,14 @@ function draw(target, { image, width, height, columns }, at) {
   const x = (at % columns) * width, y = Math.floor(at / columns) * height;
   target.getContext("2d").drawImage(image, x, y, width, height, 0, 0, width, height);
 }
-/** One scale for all steps, so that a colour means the same everywhere. */
+/** Each step on a scale of its own: early pulls are small in epsilon, and would be black beside the late ones. */
 function colour(target, { values, shape: [, rows, columns] }, at) {
   if (target.width !== columns || target.height !== rows) Object.assign(target, { width: columns, height: rows });
   const context = target.getContext("2d"), pixels = context.createImageData(columns, rows), cells = rows * columns;
-  for (let i = 0; i < cells; i++) {
-    const from = 3 * clamp(Math.round((255 * values[at * cells + i]) / (run.most || 1)), 0, 255);
-    pixels.data.set([palette[from], palette[from + 1], palette[from + 2], 255], 4 * i);
-  }
+  values.subarray(at * cells, (at + 1) * cells).forEach((v, i) => {
+    pixels.data.set([...palette.subarray(3 * v, 3 * v + 3), 255], 4 * i);
+  });
   context.putImageData(pixels, 0, 0);
-}
-function mean({ values, shape: [, rows, columns] }, at) {
-  const cells = rows * columns;
-  return values.subarray(at * cells, (at + 1) * cells).reduce((sum, v) => sum + v, 0) / cells;
 }
 
 // --- curves: drawn by Python, the marker moves here; a press or a drag on one scrubs too ---
@@ -181,7 +170,7 @@ function write() {
   which.querySelectorAll("button").forEach((b, i) => { b.textContent = word("machine_picture", { i: i + 1 }); });
   caption("x_t", word("strip_x_t_about"));
   caption("x0", word("strip_x0_about"));
-  caption("guidance", guidance ? word("strip_guidance_about", { mean: shown(mean(guidance, at)), most: shown(run.most) }) : "");
+  caption("guidance", guidance ? word("strip_guidance_about", { mean: shown(guidance.mean[at]), most: shown(guidance.most[at]) }) : "");
   caption("sigma", word("strip_sigma_about", values));
   $(".unguided").textContent = word("machine_unguided");
   caption("fixed", word("strip_fixed_about", values));

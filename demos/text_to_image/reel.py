@@ -77,15 +77,20 @@ def write(reel: Reel, folder: Path, *, stem: str = "") -> dict:
     pictures = []
     for b in range(len(reel.x0)):
         strips = {name: _write_sheet(getattr(reel, name)[b], folder / f"{stem}{name}_{b}") for name in FILES}
-        guidance = None if reel.guidance is None else reel.guidance[b].astype(np.float16)
-        pictures.append({**strips, "guidance": None if guidance is None else arrays.pack(guidance)})
+        pictures.append({**strips, "guidance": None if reel.guidance is None else scaled(reel.guidance[b])})
     return {
         "n": reel.n,
         "pictures": pictures,
-        "most": 0.0 if reel.guidance is None else float(reel.guidance.max()),
         **{name: _plain(getattr(reel, name)) for name in ("sigma", "timesteps", "fixed")},
         "at": reel.start,
     }
+
+
+def scaled(maps: np.ndarray) -> dict:
+    """(N, h, w) -> {"map": packed uint8, each step from 0 to its own largest value, "most", "mean": those values}."""
+    most, mean = maps.max(axis=(1, 2)), maps.mean(axis=(1, 2))
+    shares = maps / np.where(most > 0, most, 1)[:, None, None]
+    return {"map": arrays.pack(np.round(255 * shares).astype(np.uint8)), "most": _plain(most), "mean": _plain(mean)}
 
 
 def _write_sheet(frames: np.ndarray, path: Path) -> dict:

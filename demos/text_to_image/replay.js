@@ -23,9 +23,10 @@ async function take() {
   show();
 }
 
-/** The first chip that stands for a word of the visitor's. */
+/** The longest of the visitor's words: seldom an article. */
 function first() {
-  return Math.max(props.value.chips.findIndex((chip) => chip.kind === "word" || chip.kind === "unknown"), 0);
+  const lengths = props.value.chips.map((chip) => (chip.kind === "word" && !chip.piece ? chip.text.length : 0));
+  return lengths.indexOf(Math.max(...lengths));
 }
 
 // --- averages: shares and maps of what is chosen ---

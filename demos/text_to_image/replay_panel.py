@@ -118,7 +118,7 @@ def _kept(denoising, request: gr.Request) -> dict:
 
 
 def _keep(denoising, kept: dict, request: gr.Request) -> None:
-    for name in list(kept)[: len(kept) - MOST_KEPT]:
+    for name in list(kept)[: max(len(kept) - MOST_KEPT, 0)]:
         del kept[name]
     nbytes = sum(len(one["maps"].get("data", "")) + 10_000 for one in kept.values())
     sessions.of(request).put(KEPT, (denoising, kept), nbytes=nbytes)

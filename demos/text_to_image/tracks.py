@@ -37,7 +37,7 @@ def add(run, branch: Branch, request: gr.Request) -> str:
     those = branches(run, request)
     track = str(max((int(name) for name in those), default=0) + 1)
     those[track] = branch
-    for name in list(those)[: len(those) - MOST]:
+    for name in list(those)[: max(len(those) - MOST, 0)]:
         del those[name]
     sessions.of(request).put(KEPT, (run, those), nbytes=sum(one.denoising.nbytes for one in those.values()))
     return track
