@@ -5,6 +5,7 @@ UniPC 2302.04867, LCM 2310.04378. The arithmetic is diffusers' own.
 """
 
 import copy
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -122,8 +123,14 @@ def is_stochastic(key: str, *, eta: float) -> bool:
 
 def create(model, key: str, steps: int) -> SchedulerMixin:
     """diffusers' scheduler from the model's own configuration, its timesteps set (on the CPU, where its arithmetic on
-    single numbers costs no wait for a GPU)."""
-    scheduler = SAMPLERS[key].scheduler.from_config(model.pipeline.scheduler.config)
+    single numbers costs no wait for a GPU).
+
+    Where that configuration does not say so (SD-Turbo's is for Euler), DDIM and DDPM would clip x_0 to -1..1, which
+    is right for pixels and wrong for latents.
+    """
+    scheduler_class = SAMPLERS[key].scheduler
+    without = {"clip_sample", "thresholding"} & set(inspect.signature(scheduler_class.__init__).parameters)
+    scheduler = scheduler_class.from_config(model.pipeline.scheduler.config, **dict.fromkeys(without, False))
     scheduler.set_timesteps(steps)
     return scheduler
 
