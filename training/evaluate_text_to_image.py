@@ -35,6 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the drawing packs: all names, the ceiling")
     parser.add_argument("--language", choices=sorted(TEMPLATES), default="en", help="language of prompts and names")
     parser.add_argument("--pipeline", type=Path, help="a diffusers folder in place of a model of the catalogue")
+    parser.add_argument("--guidance-scale", type=float, help="another one than the model's own")
     parser.add_argument("--sheet", type=Path, help="write the pictures as a contact sheet into this file")
 
 
@@ -48,13 +49,16 @@ def load(runtime: Runtime, options: argparse.Namespace) -> Pair:
     return Pair(wrap(options.pipeline.name, pipeline, runtime.placement), clip)
 
 
-def draw(model: TextToImageModel, prompts: list[Prompt], language: str) -> torch.Tensor:
+def draw(
+    model: TextToImageModel, prompts: list[Prompt], language: str, *, guidance_scale: float | None = None
+) -> torch.Tensor:
     """20 DDIM steps (few-step models: their own number), guidance as shipped: (N, 3, H, W) float32, 0..1."""
     pipeline = model.pipeline
     if not isinstance(pipeline.scheduler, DDIMScheduler):
         pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
     steps = model.default_steps if model.few_step else STEPS
-    return draw_prompts(pipeline, prompts, language, steps=steps, guidance_scale=model.default_guidance)
+    scale = model.default_guidance if guidance_scale is None else guidance_scale
+    return draw_prompts(pipeline, prompts, language, steps=steps, guidance_scale=scale)
 
 
 def evaluate(pair: Pair, options: argparse.Namespace) -> dict:
@@ -66,7 +70,7 @@ def evaluate(pair: Pair, options: argparse.Namespace) -> dict:
     prompts = load_prompts(options.prompts)
     if not prompts:
         raise SystemExit(f"{options.prompts.name} has no line")
-    pictures = draw(pair.painter, prompts, options.language)
+    pictures = draw(pair.painter, prompts, options.language, guidance_scale=options.guidance_scale)
     if options.sheet:
         titles = [prompt.words["en"] for prompt in prompts]  # the default font knows no Chinese
         write_sheet(options.sheet, list(to_bytes(pictures)), columns=min(COLUMNS, len(prompts)), titles=titles)
@@ -78,7 +82,7 @@ def evaluate(pair: Pair, options: argparse.Namespace) -> dict:
         "language": options.language,
         "lines": len(prompts),
         "names": len(reader.names),
-        "guidance_scale": pair.painter.default_guidance,
+        "guidance_scale": pair.painter.default_guidance if options.guidance_scale is None else options.guidance_scale,
     }
 
 

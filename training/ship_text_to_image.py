@@ -1,10 +1,11 @@
 """Ships a measured text-to-image pipeline: the folder that the app loads, its card, its sheets.
 
     python -m training.measure_text_to_image --data FOLDER --teachers FOLDER        # first
-    python -m training.ship_text_to_image [--earlier runs/text_to_image/first]
+    python -m training.ship_text_to_image [--earlier runs/text_to_image/first] [--decoder runs/text_to_image/decoder]
     python -m pipelines.runtime.manifest
 
-``--earlier`` names runs whose weights the autoencoder started from, so that the card counts them too.
+``--earlier`` names runs whose weights the autoencoder started from, ``--decoder`` the one that went on with its decoder
+alone, so that the card counts them too.
 """
 
 import argparse
@@ -49,12 +50,14 @@ def write_pictures(runs: Path, painter: Path, autoencoder: Path, folder: Path) -
     shutil.copy(autoencoder / "curve.png", folder / "curve_autoencoder.png")
 
 
-def ship(runs: Path, folder: Path, *, earlier: list[Path]) -> int:
+def ship(runs: Path, folder: Path, *, earlier: list[Path], decoder: Path | None) -> int:
     """Write the model's folder anew, and return its size; a failure leaves the old one whole."""
     painter, autoencoder = runs / "painter", runs / "autoencoder"
     figures = json.loads((runs / "figures.json").read_text(encoding="utf-8"))
     named = {f"Autoencoder, begun ({number})": run for number, run in enumerate(earlier, 1)}
     named |= {"Autoencoder": autoencoder, "Painter": painter}
+    if decoder is not None:
+        named["Decoder alone, afterwards"] = decoder
     partial = folder.with_name(folder.name + ".part")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(painter / "pipeline", partial)
@@ -72,8 +75,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder with painter, autoencoder and figures.json")
     parser.add_argument("--out", type=Path, default=ASSETS)
     parser.add_argument("--earlier", type=Path, nargs="*", default=[], help="runs the autoencoder started from")
+    parser.add_argument("--decoder", type=Path, help="the run that went on with the decoder alone")
     options = parser.parse_args(arguments)
-    print(f"{ship(options.runs, options.out, earlier=options.earlier)} bytes in {options.out}")
+    size = ship(options.runs, options.out, earlier=options.earlier, decoder=options.decoder)
+    print(f"{size} bytes in {options.out}")
 
 
 if __name__ == "__main__":

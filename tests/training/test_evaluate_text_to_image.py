@@ -10,6 +10,7 @@ from PIL import Image
 pytest.importorskip("diffusers", reason="training/requirements.txt is not installed: no diffusers")
 
 from pipelines.runtime.device import CPU
+from pipelines.text_to_image.models import wrap
 from tests.pipelines.text_to_image.conftest import make_pipeline
 from tests.training.plain_packs import CHINESE, COLOURS, write_plain_pack
 from training import evaluate, evaluate_text_to_image, text_to_image_reading
@@ -77,7 +78,7 @@ def options_of(prompts: Path, data: Path, *more: str):
 def painted(monkeypatch, colours: list[tuple[int, int, int]]) -> None:
     """Let the model draw these colours."""
     pictures = torch.tensor(colours, dtype=torch.float32)[:, :, None, None].expand(-1, 3, 16, 16) / 255
-    monkeypatch.setattr(evaluate_text_to_image, "draw", lambda model, prompts, language: pictures)
+    monkeypatch.setattr(evaluate_text_to_image, "draw", lambda model, prompts, language, **_: pictures)
 
 
 def test_figures_by_hand(prompts, data, clip, monkeypatch):
@@ -133,6 +134,13 @@ def test_pictures_are_the_pipelines_own_whatever_the_batch(prompts):
     torch.testing.assert_close(drawn[3:], last, rtol=0, atol=1e-4)
     assert drawn.shape == (4, 3, 64, 64)
     assert not torch.allclose(drawn[0], drawn[1], atol=1e-2)
+
+
+def test_guidance_is_the_models_own_or_what_is_asked(prompts):
+    model, lines = wrap("tiny", make_pipeline(), CPU), load_prompts(prompts)[:1]
+    own = evaluate_text_to_image.draw(model, lines, "en")
+    assert torch.equal(own, evaluate_text_to_image.draw(model, lines, "en", guidance_scale=4.0))
+    assert not torch.equal(own, evaluate_text_to_image.draw(model, lines, "en", guidance_scale=1.0))
 
 
 def test_the_command_measures_a_folder_and_writes_its_sheet(prompts, data, clip, folder, tmp_path, monkeypatch, capsys):

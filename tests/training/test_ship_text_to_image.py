@@ -56,6 +56,7 @@ def runs(tmp_path) -> Path:
     write_run(folder / "painter", {"parameters": parts, "made": 5669}, command="python -m training.text_to_image")
     write_run(folder / "autoencoder", {"parameters": 300})
     write_run(folder / "first", {"parameters": 300})
+    write_run(folder / "decoder", {"parameters": 300}, cuda=True)
     save_pipeline(make_pipeline(), folder / "painter/pipeline")
     (folder / "figures.json").write_text(json.dumps(figures()), encoding="utf-8")
     for name in ("sheet_en", "sheet_zh", "failures"):
@@ -70,7 +71,7 @@ def ship(runs: Path, out: Path, *more: str) -> str:
 
 def test_the_folder_loads_and_its_card_says_what_was_measured(runs, tmp_path):
     out = tmp_path / "lucida"
-    card = ship(runs, out, "--earlier", str(runs / "first"))
+    card = ship(runs, out, "--earlier", str(runs / "first"), "--decoder", str(runs / "decoder"))
     assert not re.findall(r"<[a-z]+>", card)
     assert (
         "| known pairs | English | 20 | 25.0 (20.0 to 30.0) | 50.0 | 50.0 (40.0 to 60.0) | 80.0 | 62.5 (50.0 to 75.0) |"
@@ -81,7 +82,8 @@ def test_the_folder_loads_and_its_card_says_what_was_measured(runs, tmp_path):
     assert "| drawn for held-out pairs | 20 | 0.123 | 40.0 | 60.0 | 20.0 |" in card
     assert "28.5 dB (28.1 to 28.9)" in card
     assert "0.71 s (least 0.69 s)" in card
-    assert card.count("1,234 steps in 60 minutes") == 3
+    assert card.count("1,234 steps in 60 minutes") == 4
+    assert "Decoder alone, afterwards: 1,234 steps in 60 minutes on a GPU" in card
     assert "`python -m training.text_to_image`" in card
     assert "text encoder 1,000, unet 2,000,000, autoencoder 300" in card
     for named in re.findall(r"\]\((\S+?)\)", card):
