@@ -1,6 +1,7 @@
 """The models of every topic: data from assets/models/catalogue.toml and from the operator's models folder."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -30,15 +31,27 @@ class Hub:
     """Files in a repository of the Hugging Face Hub.
 
     revision: a pinned commit, or None where no source shows one; then the commit that was resolved is shown.
-    weights: names of the safetensors file, the first that the repository has is taken. files: others it needs.
-    sha256: of the weights, where a source shows it.
+    weights: names of the safetensors file (or of a diffusers folder's model_index.json), the first that the
+    repository has is taken. files: others it needs, by their paths; several names in one place are a choice like that
+    of the weights. sha256: of the weights, where a source shows it; hashes: {file: SHA-256} of others.
     """
 
     repo: str
     revision: str | None
     weights: tuple[str, ...]
-    files: tuple[str, ...] = ()
+    files: tuple[str | tuple[str, ...], ...] = ()
     sha256: str | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        """For each file that is needed, the weights first, the names under which it may lie in the repository."""
+        return (self.weights, *((name,) if isinstance(name, str) else name for name in self.files))
+
+    @property
+    def known_hashes(self) -> Mapping[str, str]:
+        """{file: SHA-256} of all files whose hash a source shows."""
+        return {**({name: self.sha256 for name in self.weights} if self.sha256 else {}), **self.hashes}
 
 
 @dataclass(frozen=True)
@@ -176,7 +189,7 @@ def _source(item: dict[str, Any]) -> Bundled | Hub:
     if kind != "hub":
         raise KeyError(f"source kind {kind!r} is neither bundled nor hub")
     item["weights"] = tuple(item["weights"])
-    item["files"] = tuple(item.get("files", ()))
+    item["files"] = tuple(name if isinstance(name, str) else tuple(name) for name in item.get("files", ()))
     return Hub(**{"revision": None, **item})
 
 

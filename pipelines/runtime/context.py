@@ -151,8 +151,8 @@ class Runtime:
         return hub.download(entry)
 
     def _load(self, entry: Entry, placement: device.Placement) -> Any:
-        if isinstance(entry.source, Hub) and entry.source.sha256:
-            weights.check_sha256(entry.weights, entry.source.sha256)
+        if isinstance(entry.source, Hub):
+            _check_hashes(entry)
         loader = _loader(entry.loader)
         try:
             try:
@@ -184,6 +184,13 @@ class Runtime:
     def _local(self) -> tuple[local.Listed, ...]:
         ids = tuple(entry.id for entry in self._base.entries)
         return local.list_folder(self.settings.models_dir, skip=ids)
+
+
+def _check_hashes(entry: Entry) -> None:
+    """Compare what lies here with the hashes that sources show; of a choice of files, the one that is here."""
+    for name, expected in entry.source.known_hashes.items():
+        if (entry.folder / name).is_file():
+            weights.check_sha256(entry.folder / name, expected)
 
 
 def _loader(name: str) -> Callable[[Entry, device.Placement], Any]:

@@ -1,20 +1,27 @@
 """``python -m pipelines.runtime.convert FILE OUT.safetensors``: a pickled checkpoint becomes safetensors.
 
-A pickle is a program. This command reads it in a process of its own, with ``weights_only=True``, which allows
-tensors and plain containers only; run it on files that you trust, and the app then reads the result.
+``python -m pipelines.runtime.convert FOLDER OUT`` does so with every part of a diffusers folder. A pickle is a
+program. This command reads it in a process of its own, with ``weights_only=True``, which allows tensors and plain
+containers only; run it on files that you trust, and the app then reads the result.
 """
 
 import argparse
 import os
 import pickle
+import shutil
 import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.runtime.catalogue import PIPELINE
+from pipelines.runtime.diffusion_files import read_index
+from pipelines.runtime.errors import UserError
+
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 PREFIX = "module."  # left by DistributedDataParallel
+KEPT = (".json", ".txt", ".safetensors")  # of a diffusers folder: configs, vocabularies, what is safe already
 
 
 def convert(source: Path, target: Path) -> int:
@@ -39,6 +46,29 @@ def convert(source: Path, target: Path) -> int:
     save_file(state, part)
     os.replace(part, target)
     return len(state)
+
+
+def convert_folder(source: Path, target: Path) -> int:
+    """Write a diffusers folder anew, its pickled parts as safetensors; returns how many tensors were converted.
+
+    Parts that Text to image does not load (a safety checker) are left out; code in the folder is not copied.
+    Raises ValueError with a sentence for the command's user.
+    """
+    if target.exists():
+        raise ValueError(f"{target.name}: the result must be a new folder")
+    index = read_index(source)
+    count = 0
+    for part in index.parts:
+        (target / part).mkdir(parents=True)
+        kept = [path for path in sorted((source / part).iterdir()) if path.suffix in KEPT]
+        for path in kept:
+            shutil.copy(path, target / part / path.name)
+        if not any(path.suffix == ".safetensors" for path in kept):
+            for path in sorted((source / part).glob("*.bin")):
+                name = path.name.removeprefix("pytorch_") if part.startswith("text_encoder") else path.name
+                count += convert(path, target / part / f"{name.removesuffix('.bin')}.safetensors")
+    shutil.copy(source / PIPELINE, target / PIPELINE)
+    return count
 
 
 def state_dict_of(checkpoint: Any) -> dict[str, Any]:
@@ -73,12 +103,13 @@ def _check_archive(source: Path) -> None:
 def main() -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description="Convert a pickled checkpoint (.pt, .pth, .bin) to safetensors.")
-    parser.add_argument("file", type=Path, help="the checkpoint; only one whose origin you trust")
-    parser.add_argument("out", type=Path, help="the new file, ending in .safetensors")
+    parser.add_argument("file", type=Path, help="the checkpoint or diffusers folder; only one whose origin you trust")
+    parser.add_argument("out", type=Path, help="the new file, ending in .safetensors, or the new folder")
     arguments = parser.parse_args()
     try:
-        count = convert(arguments.file, arguments.out)
-    except (ValueError, OSError) as error:
+        work = convert_folder if arguments.file.is_dir() else convert
+        count = work(arguments.file, arguments.out)
+    except (ValueError, OSError, UserError) as error:
         print(f"not converted: {error}", file=sys.stderr)
         return 1
     print(f"{count} tensors written to {arguments.out.name}")

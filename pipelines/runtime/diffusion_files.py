@@ -110,7 +110,7 @@ def part_files(folder: Path, part: str) -> PartFiles:
     for variant in VARIANTS:
         whole = home / _variant_name(f"{stem}.safetensors", variant)
         if whole.is_file():
-            return PartFiles((inside(folder, f"{part}/{whole.name}"),), variant)
+            return PartFiles((_within(folder, f"{part}/{whole.name}"),), variant)
         index = home / _variant_name(f"{stem}.safetensors.index.json", variant)
         if index.is_file():
             return PartFiles(_split_files(folder, part, index), variant)
@@ -190,10 +190,17 @@ def _split_files(folder: Path, part: str, index: Path) -> tuple[Path, ...]:
     table = _read_json(index, shown=folder.name).get("weight_map")
     if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
         raise UserError("errors.pipeline_index", name=folder.name)
-    paths = tuple(inside(folder, f"{part}/{name}") for name in sorted(set(table.values())))
+    paths = tuple(_within(folder, f"{part}/{name}") for name in sorted(set(table.values())))
     if not paths or not all(path.is_file() and path.suffix == ".safetensors" for path in paths):
         raise _part_missing(folder, part)
     return paths
+
+
+def _within(folder: Path, name: str) -> Path:
+    """The file, which must not lie outside. The Hub's cache keeps its files beside the snapshots, linked to."""
+    in_cache = folder.parent.name == "snapshots"
+    root = folder.parent.parent if in_cache else folder
+    return inside(root, str((folder / name).relative_to(root)))
 
 
 def _variant_name(name: str, variant: str | None) -> str:

@@ -50,32 +50,35 @@ class Meter(tqdm):
             emit("progress", done=int(Meter.base + self.n))
 
 
-def plan(repo: str, *, revision: str | None, weights: Sequence[str], files: Sequence[str], timeout_s: float):
-    """Ask the hub which of the files it has: (commit, {name: bytes}), the weights first."""
+def plan(repo: str, *, revision: str | None, choices: Sequence[Sequence[str]], timeout_s: float):
+    """Ask the hub which of the files it has: (commit, {name: bytes}), of each choice the first; weights first."""
     info = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=timeout_s)
     sizes = {sibling.rfilename: sibling.size or 0 for sibling in info.siblings or ()}
-    found = next((name for name in weights if name in sizes), None)
-    if found is None:
-        raise UserError("errors.hub_no_safetensors", repo=repo)
-    missing = [name for name in files if name not in sizes]
-    if missing:
-        raise UserError("errors.hub_file_missing", repo=repo, file=missing[0])
-    return info.sha, {name: sizes[name] for name in (found, *files)}
+    found = {}
+    for names in choices:
+        name = next((name for name in names if name in sizes), None)
+        if name is None and names[0].endswith(".safetensors"):
+            raise UserError("errors.hub_no_safetensors", repo=repo)
+        if name is None:
+            raise UserError("errors.hub_file_missing", repo=repo, file=names[0])
+        found[name] = sizes[name]
+    return info.sha, found
 
 
 def fetch(task: dict[str, Any]) -> None:
     """Download the files of a task (see hub.py), telling of the plan, the bytes and the end."""
     repo, revision, timeout_s = task["repo"], task["revision"], task["timeout_s"]
-    commit, sizes = plan(repo, revision=revision, weights=task["weights"], files=task["files"], timeout_s=timeout_s)
+    commit, sizes = plan(repo, revision=revision, choices=task["choices"], timeout_s=timeout_s)
     emit("plan", commit=commit, total=sum(sizes.values()))
     cache = Path(task["cache_dir"] or constants.HF_HUB_CACHE)
-    weights = next(iter(sizes))
-    fetch_blob(repo, weights, revision=revision, cache=cache, timeout_s=timeout_s, sha256=task["sha256"])
     for name, size in sizes.items():
-        path = hf_hub_download(repo, name, revision=revision, cache_dir=cache, etag_timeout=timeout_s, tqdm_class=Meter)
+        if name.endswith(".safetensors"):
+            expected = task["hashes"].get(name)
+            fetch_blob(repo, name, revision=revision, cache=cache, timeout_s=timeout_s, sha256=expected)
+        hf_hub_download(repo, name, revision=revision, cache_dir=cache, etag_timeout=timeout_s, tqdm_class=Meter)
         Meter.base += size
         emit("progress", done=Meter.base)
-    emit("end", folder=str(Path(path).parent), weights=weights)
+    emit("end")
 
 
 def fetch_blob(

@@ -41,9 +41,9 @@ def present(entry: Entry, *, models_dir: Path | None = None, cache_dir: Path | N
     if not isinstance(source, Hub):
         raise ValueError(f"{entry.id} does not come from the hub")
     for folder in _folders(entry, models_dir, cache_dir):
-        weights = next((name for name in source.weights if (folder / name).is_file()), None)
-        if weights and all((folder / name).is_file() for name in source.files):
-            return in_folder(entry, folder, weights=weights)
+        found = [next((name for name in names if (folder / name).is_file()), None) for names in source.choices]
+        if all(found):
+            return in_folder(entry, folder, weights=found[0])
     return None
 
 
@@ -141,9 +141,8 @@ def _start(entry: Entry, *, patience_s: float, cache_dir: Path | None, endpoint:
     task = {
         "repo": source.repo,
         "revision": source.revision,
-        "weights": source.weights,
-        "files": source.files,
-        "sha256": source.sha256,
+        "choices": source.choices,
+        "hashes": dict(source.known_hashes),
         "cache_dir": str(cache_dir) if cache_dir else None,
         "timeout_s": patience_s,
     }

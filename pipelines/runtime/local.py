@@ -26,7 +26,7 @@ MOST_ENTRIES = 100
 DIFFUSION = {
     "topic": "text_to_image",
     "loader": "pipelines.text_to_image.models:load",
-    "packages": ("diffusers", "transformers"),
+    "packages": ("diffusers", "transformers", "accelerate"),
 }
 
 

@@ -62,7 +62,7 @@ class FakeHub:
             answer = {"id": "maker/model", "sha": COMMIT, "siblings": siblings}
             self.send(request, 200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
         else:
-            self.send_file(request, request.path.rsplit("/", 1)[-1])
+            self.send_file(request, request.path.split("/resolve/")[1].split("/", 1)[1])
 
     def send_file(self, request: BaseHTTPRequestHandler, name: str) -> None:
         data = self.files[name]
