@@ -217,25 +217,11 @@ def create(options: argparse.Namespace) -> Run:
         decoder_only=options.decoder_only,
         bfloat16=options.bfloat16,
     )
-    loop = LoopConfig(
-        options.out,
-        options.minutes,
-        options.steps,
-        optimiser=options.optimiser,
-        learning_rate=options.rate,
-        weight_decay=0.01,
-        betas=(0.9, 0.99),
-        average=0.999,
-        checkpoint_minutes=5.0,
-        evaluate_minutes=options.evaluate_minutes,
-        log_steps=50,
-        seed=options.seed,
-    )
     pixels = load_pixels(options.data, load_drawings(options.data, "train", packs=options.packs)).to(options.device)
     val = load_pixels(options.data, load_drawings(options.data, "val", packs=options.packs)).to(options.device)
     model = create_autoencoder(config).to(options.device)
     model.encoder.requires_grad_(not options.decoder_only)
-    trainer = Trainer(loop, model, copy.deepcopy(model).requires_grad_(False))
+    trainer = Trainer(loop_of(options), model, copy.deepcopy(model).requires_grad_(False))
     if options.resume and trainer.restore():
         print(f"goes on from step {trainer.state.step}")
     elif options.start is not None:
@@ -248,6 +234,24 @@ def create(options: argparse.Namespace) -> Run:
         Validation(evenly(val, options.val_pictures), options.out),
         Validation(val, options.out),
         on_white(evenly(pixels, options.val_pictures)),
+    )
+
+
+def loop_of(options: argparse.Namespace) -> LoopConfig:
+    """Settings of the common loop."""
+    return LoopConfig(
+        options.out,
+        options.minutes,
+        options.steps,
+        optimiser=options.optimiser,
+        learning_rate=options.rate,
+        weight_decay=0.01,
+        betas=(0.9, 0.99),
+        average=0.999,
+        checkpoint_minutes=5.0,
+        evaluate_minutes=options.evaluate_minutes,
+        log_steps=50,
+        seed=options.seed,
     )
 
 
