@@ -2,15 +2,17 @@
 
 import importlib
 import json
+import math
 import re
 
 import pytest
 from open_clip import create_model, get_pretrained_cfg
 
-from pipelines.runtime import local
+from pipelines.runtime import diffusion_files, local
 from pipelines.runtime.catalogue import MODELS, Bundled, Hub, read_catalogue
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.memory import module_bytes
+from pipelines.runtime.weights import read_header
 
 CATALOGUE = read_catalogue()
 CLIPS = CATALOGUE.of_topic("zero_shot")
@@ -116,3 +118,49 @@ def test_the_figure_of_a_bundled_model_is_the_one_in_its_card(entry):
     card = (MODELS / figure.source).read_text(encoding="utf-8")
     (row,) = re.findall(r"^\| val photographs .*\| English \|.*$", card, re.MULTILINE)
     assert float(row.split("|")[5].split()[0]) == figure.value
+
+
+DIFFUSION = CATALOGUE.of_topic("text_to_image")
+DIFFUSION_HUB = [entry for entry in DIFFUSION if isinstance(entry.source, Hub)]
+
+
+def test_text_to_image_has_its_bundled_model_first_and_what_the_tab_promises():
+    assert ids(CATALOGUE.of_topic("text_to_image", role="main")) == [
+        "lucida-diffusion",
+        "sd-1.5",
+        "sd-turbo",
+        "sdxl",
+        "sdxl-turbo",
+        "taiyi-sd-chinese",
+    ]
+    assert ids(CATALOGUE.of_topic("text_to_image", role="preview")) == ["taesd", "taesdxl"]
+
+
+@pytest.mark.parametrize("entry", DIFFUSION_HUB, ids=lambda entry: entry.id)
+def test_diffusion_entries_are_pinned_and_hold_no_pickle(entry):
+    assert re.fullmatch(r"[0-9a-f]{40}", entry.source.revision)
+    names = [name for choice in entry.source.choices for name in choice]
+    assert all(name.endswith((".safetensors", ".json", ".txt")) for name in names)
+    assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in entry.source.known_hashes.values())
+    assert set(entry.source.known_hashes) <= set(names)
+    assert entry.memory_bytes == 4 * entry.parameters
+
+
+@pytest.mark.parametrize("entry", [e for e in DIFFUSION_HUB if e.role == "main"], ids=lambda entry: entry.id)
+def test_every_part_of_a_diffusion_entry_is_downloaded(entry):
+    family = diffusion_files.FAMILY_OF[entry.architecture]
+    folders = {names[0].split("/")[0] for names in entry.source.choices} - {"model_index.json"}
+    assert folders == set(diffusion_files.PARTS_OF[family])
+    published = {name.split("/")[0]: name for names in entry.source.choices for name in names[:1] if "safet" in name}
+    halves = all(".fp16." in name for name in published.values())
+    assert 0.98 < entry.bytes / ((2 if halves else 4) * entry.parameters) < 1.02
+
+
+def test_the_bundled_diffusion_numbers_are_those_of_its_files():
+    entry = CATALOGUE.find("lucida-diffusion")
+    assert entry.weights == entry.folder / "model_index.json"
+    headers = [read_header(path) for path in entry.weight_files]
+    tensors = [tensor for header in headers for tensor in header.values()]
+    assert sum(math.prod(tensor.shape) for tensor in tensors) == pytest.approx(entry.parameters, rel=0.02)
+    assert sum(path.stat().st_size for path in entry.folder.rglob("*")) == pytest.approx(entry.bytes, rel=0.05)
+    assert entry.memory_bytes == pytest.approx(4 * entry.parameters, rel=0.02)

@@ -69,6 +69,63 @@ def test_a_hub_that_works(server, cache):
     assert len(server.requests) == count  # present() asks no network
 
 
+PARTS = {
+    "model_index.json": b"{}",
+    "unet/model.fp16.safetensors": os.urandom(2_000_000),
+    "vae/model.safetensors": os.urandom(1_000_000),
+    "vae/config.json": b"[]",
+}
+
+
+def folder_entry(**hashes):
+    files = (("unet/model.fp16.safetensors", "unet/model.safetensors"), "vae/model.safetensors", "vae/config.json")
+    return entry(weights=("model_index.json",), files=files, hashes=hashes)
+
+
+def test_a_folder_of_several_weight_files(server, cache):
+    server.files = PARTS
+    hashes = {"vae/model.safetensors": hashlib.sha256(PARTS["vae/model.safetensors"]).hexdigest()}
+    steps = download(server, cache, folder_entry(**hashes))
+    assert steps[-1].done == steps[-1].total == sum(map(len, PARTS.values()))
+    found = hub.present(folder_entry(**hashes), cache_dir=cache)
+    assert found.weights == found.folder / "model_index.json"
+    assert {path.relative_to(found.folder).as_posix() for path in found.weight_files} == {
+        "unet/model.fp16.safetensors",
+        "vae/model.safetensors",
+    }
+    for name, content in PARTS.items():
+        assert (found.folder / name).read_bytes() == content
+
+
+def test_of_a_choice_of_files_the_one_that_the_repository_has(server, cache):
+    server.files = {name.replace(".fp16", ""): content for name, content in PARTS.items()}
+    download(server, cache, folder_entry())
+    found = hub.present(folder_entry(), cache_dir=cache)
+    assert (found.folder / "unet/model.safetensors").is_file()
+
+
+def test_M10_one_of_several_files_is_another(server, cache):
+    server.files = PARTS
+    wrong = folder_entry(**{"vae/model.safetensors": "0" * 64})
+    assert refused(server, cache, wrong).key == "errors.weights_altered"
+    assert hub.present(wrong, cache_dir=cache) is None
+
+
+def test_a_folder_with_pickles_only(server, cache):
+    server.files = {name.replace(".safetensors", ".bin"): content for name, content in PARTS.items()}
+    assert refused(server, cache, folder_entry()).key == "errors.hub_no_safetensors"
+
+
+def test_a_folder_that_was_stopped_goes_on_with_the_file_it_was_at(server, cache):
+    server.files = PARTS
+    steps = hub.download(folder_entry(), patience_s=PATIENCE_S, cache_dir=cache, endpoint=server.url)
+    next(step for step in steps if step.done >= len(PARTS["unet/model.fp16.safetensors"]))
+    steps.close()
+    server.requests.clear()
+    assert download(server, cache, folder_entry())[-1].done == sum(map(len, PARTS.values()))
+    assert [path for method, path, _ in server.requests if method == "GET" and "unet" in path] == []
+
+
 def test_a_pinned_revision_is_asked_for(server, cache):
     what = entry(revision=COMMIT)
     download(server, cache, what)

@@ -117,3 +117,98 @@ def test_a_config_that_cannot_be_read(folder, text):
 def test_M05_a_pointer_is_listed_as_what_it_is(folder):
     (folder / "ViT-B-32__x.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
     assert only(folder)[1].reason_key == "errors.weights_pointer"
+
+
+INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
+
+
+def diffusers_folder(home, **index):
+    for part in ("unet", "vae", "text_encoder"):
+        (home / part).mkdir(parents=True)
+        stem = "model" if part == "text_encoder" else "diffusion_pytorch_model"
+        save_file({"w": torch.zeros(10, 10).half()}, home / part / f"{stem}.safetensors")
+    (home / "unet/config.json").write_text(json.dumps({"sample_size": 64, "in_channels": 4}))
+    (home / "vae/config.json").write_text(json.dumps({"latent_channels": 4, "block_out_channels": [8, 8, 8, 8]}))
+    (home / "model_index.json").write_text(json.dumps(INDEX | index))
+
+
+def test_a_diffusers_folder_is_for_text_to_image(folder):
+    diffusers_folder(folder / "own")
+    entry, availability, _ = only(folder)
+    assert (availability.state, entry.id, entry.topic) == ("ready", "local:own", "text_to_image")
+    assert entry.loader == "pipelines.text_to_image.models:load"
+    assert (entry.architecture, entry.image_size, entry.role) == ("StableDiffusionPipeline", 512, "main")
+    assert (entry.parameters, entry.memory_bytes) == (300, 1200)
+    assert entry.weights == folder / "own/model_index.json"
+    assert len(entry.weight_files) == 3
+
+
+@pytest.mark.parametrize(
+    ("index", "key"),
+    [
+        ({"_class_name": "FluxPipeline"}, "pipeline_class"),
+        ({"unet": ["own", "Unet"]}, "pipeline_class"),
+        ({"vae": "AutoencoderKL"}, "pipeline_index"),
+    ],
+)
+def test_a_diffusers_folder_that_asks_for_other_classes(folder, index, key):
+    diffusers_folder(folder / "own", **index)
+    entry, availability, _ = only(folder)
+    assert (entry.topic, availability.state, availability.reason_key) == ("text_to_image", "missing", f"errors.{key}")
+
+
+def test_an_inpainting_unet_does_not_fit_its_autoencoder(folder):
+    diffusers_folder(folder / "own")
+    (folder / "own/unet/config.json").write_text(json.dumps({"sample_size": 64, "in_channels": 9}))
+    assert only(folder)[1].reason_key == "errors.pipeline_index"
+
+
+def test_a_diffusers_folder_with_a_pickle(folder):
+    diffusers_folder(folder / "own")
+    (folder / "own/unet/diffusion_pytorch_model.safetensors").unlink()
+    (folder / "own/unet/diffusion_pytorch_model.bin").write_bytes(b"x")
+    _, availability, text = only(folder)
+    assert availability.reason_key == "errors.weights_pickle"
+    assert "convert own own-safetensors" in text
+
+
+UNET = "model.diffusion_model.input_blocks.0.0.weight"
+
+
+@pytest.mark.parametrize(
+    ("sign", "family", "px"),
+    [
+        ("cond_stage_model.transformer.text_model.final_layer_norm.weight", "sd1", 512),
+        ("cond_stage_model.model.ln_final.weight", "sd2", 512),
+        ("conditioner.embedders.1.model.ln_final.weight", "sdxl", 1024),
+    ],
+)
+def test_a_single_file_is_told_by_its_tensors(folder, sign, family, px):
+    save_file({UNET: torch.zeros(2, 4, 1, 1), sign: torch.zeros(2)}, folder / "any name.safetensors")
+    entry, availability, _ = only(folder)
+    assert (availability.state, entry.topic, entry.architecture) == ("ready", "text_to_image", family)
+    assert (entry.image_size, entry.parameters) == (px, 10)
+    assert entry.weights == folder / "any name.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "key"),
+    [
+        ({"lora_unet_a.lora_down.weight": torch.zeros(1)}, "single_lora"),
+        ({"decoder.conv_in.weight": torch.zeros(1)}, "single_part"),
+        ({UNET: torch.zeros(1, 4, 1, 1)}, "single_family"),
+        ({UNET: torch.zeros(1, 9, 1, 1), "cond_stage_model.model.ln_final.weight": torch.zeros(1)}, "single_channels"),
+    ],
+)
+def test_a_single_file_that_is_no_whole_model(folder, tensors, key):
+    save_file(tensors, folder / "a.safetensors")
+    entry, availability, text = only(folder)
+    assert (entry.topic, availability.reason_key) == ("text_to_image", f"errors.{key}")
+    assert "a.safetensors" in text
