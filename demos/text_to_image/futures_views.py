@@ -9,6 +9,8 @@ import numpy as np
 from demos.text_to_image import curves
 from demos.text_to_image.panel_views import figure, framed, grid, percent, rms, sentence, word
 
+CLEARLY = 0.9  # x0-hat is called the average where it is at least a tenth nearer to it than to any single future
+
 
 def row(eta: float, pictures: np.ndarray, *, k: int, finished: bool) -> str:
     """A row of futures (count, H, W, 3) uint8 of step k (from 0) under its eta; unfinished ones are shown as x0-hat."""
@@ -49,7 +51,8 @@ def average(futures, *, k: int) -> str:
 def _verdict(to_mean: float, to_each: Sequence[float]) -> str:
     """What the distances say, whichever way they fall."""
     values = {"mean": percent(to_mean), "nearest": percent(min(to_each)), "farthest": percent(max(to_each))}
-    return sentence("x0_is_mean" if to_mean < min(to_each) else "x0_is_not_mean", kind="t2i-lead", **values)
+    clearly = to_mean < CLEARLY * min(to_each)
+    return sentence("x0_is_mean" if clearly else "x0_is_not_mean", kind="t2i-lead", **values)
 
 
 def _in_latents(futures, count: int) -> str:

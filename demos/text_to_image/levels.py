@@ -48,7 +48,7 @@ def wire(page, shared: parts.Shared, panel: Panel) -> None:
 
     for handler, step, shown in zip((on_blocks, on_numbers), panel.steps, (panel.blocks, panel.numbers), strict=True):
         call = {"inputs": [panel.switch, step, page.lang], "outputs": shown, **jobs.SHORT}
-        for event in (panel.switch.change, shared.finished.change, step.change):
+        for event in (panel.switch.change, shared.finished.change, step.edit):
             event(jobs.short(handler), trigger_mode="always_last", **call)
 
 

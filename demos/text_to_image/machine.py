@@ -53,7 +53,11 @@ class TimeMachine(gr.HTML):
 
 
 class StepChoice(gr.HTML):
-    """A slider for the step, in step with the time machine. A handler gets the step's index from 0, an int."""
+    """A slider for the step, in step with the time machine. A handler gets the step's index from 0, an int.
+
+    Listen to `.edit`: it fires when the visitor lets go of the slider, or moves the machine while this one is seen.
+    `.change` fires at every frame that is scrubbed past.
+    """
 
     def __init__(self, value: Mapping | None = None, **kwargs: Any):
         words = both("text_to_image.step_from", "components.step_of")

@@ -25,7 +25,7 @@ async function take() {
 
 /** The longest of the visitor's words: seldom an article. */
 function first() {
-  const lengths = props.value.chips.map((chip) => (chip.kind === "word" && !chip.piece ? chip.text.length : 0));
+  const lengths = props.value.chips.map((chip) => (chip.kind === "word" && !chip.piece && chip.text !== "␣" ? chip.text.length : 0));
   return lengths.indexOf(Math.max(...lengths));
 }
 

@@ -1,4 +1,5 @@
-// The step that a panel works from: the same in the whole tab. It follows the time machine, and moves it.
+// The step that a panel works from: the same in the whole tab. It follows the time machine, and moves it. `edit` tells
+// that it was moved, by hand or from elsewhere while it is seen.
 const range = $("input"), out = $("output");
 let sigmas = props.sigmas || [];
 
@@ -16,6 +17,7 @@ addEventListener("lucida-step", ({ detail }) => {
   sigmas = detail.sigmas;
   put(detail.at, detail.n);
   commit();
+  if (element.offsetParent) trigger("edit"); // unseen, it only remembers: scrubbing must not ask the server
 });
 range.addEventListener("input", () => {
   write();
