@@ -114,8 +114,7 @@ def futures(
         A ``Progress`` after each call of the UNet, then the ``Futures``.
 
     Raises:
-        UserError: ``errors.step_outside``, ``errors.number``, ``errors.number_whole``; while iterating
-            ``errors.out_of_memory``.
+        UserError: ``errors.step_outside``, ``errors.setting_*``; while iterating ``errors.out_of_memory``.
         ValueError: the run is another model's.
     """
     step = step_of(model, denoising, k)

@@ -18,6 +18,7 @@ LEAST_PX = 64
 SIDE_MULTIPLE = 8
 DRAW_SEED = -1  # stands for: draw one
 SEEDS = 2**64
+DRAWN_SEEDS = 2**32  # short enough to be read out, and exact wherever it is shown
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,12 @@ class Checked:
 def check(settings: Settings, model: TextToImageModel) -> Checked:
     """Check settings for a model.
 
-    Sides go up to the next multiple of 8 (note
-    ``errors.note_size_rounded``). Seed -1 draws one below 2^63 (note ``errors.note_seed_drawn``).
+    Sides go up to the next multiple of 8 (note ``errors.note_size_rounded``). Seed -1 draws one below 2^32 (note
+    ``errors.note_seed_drawn``).
 
     Raises:
-        UserError: ``errors.prompt_not_text``, ``errors.prompt_long``, ``errors.number`` (a value that is no number,
-            NaN, a fraction where a whole number belongs, or outside its range), ``errors.size_large``, and those of
-            ``samplers.check``.
+        UserError: ``errors.prompt_not_text``, ``errors.prompt_long``, ``errors.setting_<name>`` (what is no number,
+            NaN, a fraction where a whole number belongs, or outside its range), and those of ``samplers.check``.
     """
     steps = whole(settings.steps, "steps", LEAST_STEPS, MOST_STEPS)
     checked = replace(
@@ -84,7 +84,7 @@ def check(settings: Settings, model: TextToImageModel) -> Checked:
     if (checked.width, checked.height) != (settings.width, settings.height):
         notes.append(Note("errors.note_size_rounded", {"width": checked.width, "height": checked.height}))
     if checked.seed == DRAW_SEED:
-        checked = replace(checked, seed=secrets.randbelow(2**63))
+        checked = replace(checked, seed=secrets.randbelow(DRAWN_SEEDS))
         notes.append(Note("errors.note_seed_drawn", {"seed": checked.seed}))
     return Checked(checked, tuple(notes))
 
@@ -113,10 +113,10 @@ def number(value: object, name: str, least: float, most: float) -> float:
     """A finite number within its range.
 
     Raises:
-        UserError: ``errors.number`` with the field's name, what was given, and the range.
+        UserError: ``errors.setting_<name>`` with what was given and the range.
     """
     if not _is_number(value) or not least <= value <= most:
-        raise UserError("errors.number", field=name, value=_shown(value), least=f"{least:g}", most=f"{most:g}")
+        raise UserError(f"errors.setting_{name}", value=_shown(value), least=f"{least:g}", most=f"{most:g}")
     return float(value) + 0.0  # minus zero becomes zero
 
 
@@ -124,10 +124,10 @@ def whole(value: object, name: str, least: int, most: int) -> int:
     """A whole number within its range; 20.0 counts as 20.
 
     Raises:
-        UserError: ``errors.number_whole`` with the field's name, what was given, and the range.
+        UserError: ``errors.setting_<name>`` with what was given and the range.
     """
     if not _is_number(value) or not least <= value <= most or value != int(value):
-        raise UserError("errors.number_whole", field=name, value=_shown(value), least=least, most=most)
+        raise UserError(f"errors.setting_{name}", value=_shown(value), least=least, most=most)
     return int(value)
 
 

@@ -114,12 +114,12 @@ def test_a_step_outside_or_a_wrong_change_is_refused(tiny_model, tiny_epsilon_mo
         with pytest.raises(UserError, match="step_outside"):
             branch(tiny_model, run, k, Change())
     for change, key in (
-        (Change(guidance_scale=float("nan")), "number"),
+        (Change(guidance_scale=float("nan")), "setting_guidance_scale"),
         (Change(sampler="magic"), "sampler_unknown"),
-        (Change(noise_seed=-1), "number_whole"),
-        (Change(noise_seed=2**64), "number_whole"),
+        (Change(noise_seed=-1), "setting_noise_seed"),
+        (Change(noise_seed=2**64), "setting_noise_seed"),
         (Change(prompt="x" * 10_000_000), "prompt_long"),
-        (Change(eta=2), "number"),
+        (Change(eta=2), "setting_eta"),
     ):
         with pytest.raises(UserError, match=rf"errors\.{key}\b"):
             branch(tiny_model, run, 1, change)
@@ -185,5 +185,5 @@ def test_futures_of_a_picture_of_a_batch_and_of_any_sampler(tiny_model):
 def test_futures_refuse_what_makes_no_sense(tiny_model):
     run = run_of(tiny_model)
     for wrong in ({"count": 0}, {"count": 9}, {"eta": 1.5}, {"eta": float("nan")}, {"seed": -1}, {"picture": 1}):
-        with pytest.raises(UserError, match="number"):
+        with pytest.raises(UserError, match="setting_"):
             futures(tiny_model, run, 1, **wrong)

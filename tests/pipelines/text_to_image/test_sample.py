@@ -156,7 +156,7 @@ def test_progress_comes_after_each_call_and_the_run_at_the_end(tiny_model):
 
 def test_wrong_settings_are_refused_before_anything_runs(tiny_model):
     model, unet = watched(tiny_model)
-    with pytest.raises(UserError, match="number_whole"):
+    with pytest.raises(UserError, match="setting_steps"):
         generate(model, dataclasses.replace(ASKED, steps=0))
     assert unet.calls == 0
 

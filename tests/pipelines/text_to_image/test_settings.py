@@ -21,9 +21,7 @@ def refused(model, **changes) -> UserError:
 @pytest.mark.parametrize("field", ["guidance_scale", "eta", "strength", "steps", "seed", "batch", "width", "height"])
 @pytest.mark.parametrize("value", [NAN, INF, -INF, 1e308, "many", [1], {}, True, "", None])
 def test_V01_V02_V03_what_is_no_number_or_far_outside_is_refused(tiny_model, field, value):
-    error = refused(tiny_model, **{field: value})
-    assert error.key in ("errors.number", "errors.number_whole")
-    assert error.values["field"] == field
+    assert refused(tiny_model, **{field: value}).key == f"errors.setting_{field}"
 
 
 @pytest.mark.parametrize(
