@@ -143,7 +143,7 @@ def encode(vae, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None
 
     An autoencoder without a distribution (AutoencoderTiny) gives None for the latter.
     """
-    output = vae.encode(pixels.to(vae.device, vae.dtype))
+    output = vae.encode(pixels.to(device_of(vae), vae.dtype))
     if hasattr(output, "latents"):
         return output.latents, None
     return output.latent_dist.mean, output.latent_dist.std
@@ -157,5 +157,10 @@ def encode_mean(vae, pixels: torch.Tensor) -> torch.Tensor:
 @torch.inference_mode()
 def decode(vae, latents: torch.Tensor) -> torch.Tensor:
     """Scaled latents (B, C, h, w) to (B, 3, H, W), about -1..1, on the autoencoder's device."""
-    latents = latents.to(vae.device, vae.dtype)
+    latents = latents.to(device_of(vae), vae.dtype)
     return vae.decode(latents / vae.config.scaling_factor, return_dict=False)[0]
+
+
+def device_of(vae) -> torch.device:
+    """Where an autoencoder computes: an offloaded one lies in main memory and comes to the GPU when it is called."""
+    return torch.device(getattr(getattr(vae, "_hf_hook", None), "execution_device", None) or vae.device)

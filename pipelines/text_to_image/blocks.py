@@ -12,7 +12,7 @@ from pipelines.text_to_image import autoencode
 from pipelines.text_to_image.branch import step_of
 from pipelines.text_to_image.prompt import encode
 from pipelines.text_to_image.repair import Doctor, call_unet
-from pipelines.text_to_image.replay import eager, layer_names, stored_call
+from pipelines.text_to_image.replay import layer_names, stored_call, uncompiled
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def blocks(model, denoising, k: int, *, picture: int = 0) -> tuple[Block, ...]:
         "unet": lambda model: call_unet(model, x_t, timestep, inputs),
         "vae": lambda model: autoencode.decode(model.pipeline.vae, latents),
     }
-    doctor, found = Doctor(model), []
+    doctor, found = Doctor(uncompiled(model)), []
     with torch.inference_mode():
         for part, compute in runs.items():
             found += _watch(doctor, part, compute)
@@ -101,7 +101,6 @@ def watching(model, part: str) -> Iterator[list[Block]]:
     cross = layer_names(model)[0] if part == "unet" else ()
     with ExitStack() as stack:
         for one in _watched(model, part):
-            stack.enter_context(eager(one.last))
             started: list[float] = []
 
             def begin(_module, _inputs, started=started):

@@ -88,7 +88,7 @@ class Formula:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a step stands. sigmas: of this and the other levels; index: of the call in the sampler's list."""
+    """Where a step stands: its scheduler, made anew, and what that remembered before the call."""
 
     scheduler: object
     step: Step
@@ -96,9 +96,11 @@ class _Place:
 
     @property
     def index(self) -> int:
+        """Of the call in the sampler's list."""
         return self.step.index
 
     def sigma(self, offset: int) -> float:
+        """The level of this call (0), of the next one (1), of the one before (-1)."""
         return float(self.scheduler.sigmas[self.index + offset])
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from accelerate.hooks import remove_hook_from_module
 from diffusers import AutoencoderTiny, DiffusionPipeline
 from torch import nn
 from torch.nn import functional
 
 from pipelines.runtime.device import Placement
-from pipelines.text_to_image.autoencode import decode, encode_mean, to_uint8
+from pipelines.text_to_image.autoencode import decode, device_of, encode_mean, to_uint8
 
 FIT_PICTURES = 12
 FIT_PX = 64
@@ -46,12 +47,12 @@ class Preview:
 
 def for_pipeline(pipeline: DiffusionPipeline) -> Preview:
     """The linear preview of a pipeline's own autoencoder, fitted now: 0.3 s for the bundled one."""
-    vae = pipeline.vae
-    if vae.dtype != torch.float32:
-        vae = copy.deepcopy(vae).float()  # SDXL's overflows in half precision
-    pixels = made_up_pictures(FIT_PICTURES, FIT_PX)
-    latents = encode_mean(vae, pixels)
-    return fit(latents.cpu(), decode(vae, latents).cpu())
+    vae, device = pipeline.vae, device_of(pipeline.vae)
+    if vae.dtype != torch.float32:  # SDXL's overflows in half precision
+        vae = remove_hook_from_module(copy.deepcopy(vae), recurse=True).to(device, torch.float32)
+    latents = encode_mean(vae, made_up_pictures(FIT_PICTURES, FIT_PX))
+    drawn = fit(latents.cpu(), decode(vae, latents).cpu())
+    return replace(drawn, module=drawn.module.to(device))
 
 
 def fit(latents: torch.Tensor, pictures: torch.Tensor) -> Preview:
@@ -80,8 +81,8 @@ class LinearDecoder(nn.Module):
         self.scale = scale
 
     def forward(self, latents: torch.Tensor) -> torch.Tensor:
-        """(B, C, h, w), on any device, to (B, 3, s h, s w) on the CPU: less work than copying the pixels there."""
-        patches = self.patches(_rim(latents.to("cpu", torch.float32)))
+        """(B, C, h, w), on any device, to (B, 3, s h, s w) on its own."""
+        patches = self.patches(_rim(latents.to(self.patches.weight.device, torch.float32)))
         return functional.pixel_shuffle(patches, self.scale)
 
 

@@ -213,6 +213,7 @@ class _Cutter:
         self._word_at = {place: number for number, (start, end) in enumerate(spans) for place in range(start, end)}
 
     def chip(self, token: int, start: int, end: int, *, cut: bool) -> Chip:
+        """The chip of a token of the text. start, end: its offsets; cut: past the limit."""
         piece = self._tokenizer.convert_ids_to_tokens(token)
         text, in_bytes, unknown = self._show(piece)
         unknown = unknown or token == self._tokenizer.unk_token_id

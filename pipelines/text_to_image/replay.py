@@ -4,9 +4,10 @@ softmax(Q K^T / sqrt(d)) V, arXiv 1706.03762, eq. (1); in cross-attention the qu
 the keys from the prompt's tokens (arXiv 2112.10752, section 3.3). Maps of words as in DAAM (arXiv 2210.04885).
 """
 
+import copy
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from pipelines.text_to_image.branch import step_of
 from pipelines.text_to_image.prompt import Conditioning, PromptTokens, tokenise
 from pipelines.text_to_image.repair import Doctor, call_unet
 from pipelines.text_to_image.sample import unet_inputs
+from pipelines.text_to_image.speed import eager
 from pipelines.text_to_image.trace import Step
 
 SMALL_CELLS = 32 * 32  # latents up to here keep float32 and the unconditional row
@@ -71,7 +73,7 @@ def replay(model, denoising, k: int, *, picture: int = 0, self_layers: Iterable[
     x_t, timestep, inputs = stored_call(model, step, picture=picture)
     cells = (x_t.shape[-2], x_t.shape[-1])
     small = cells[0] * cells[1] <= SMALL_CELLS
-    doctor = Doctor(model)
+    doctor = Doctor(uncompiled(model))
     recorders: dict[str, Recorder] = {}
 
     def call(model) -> torch.Tensor:
@@ -194,6 +196,7 @@ class _Budget:
         self._most, self._taken = most, 0
 
     def take(self, nbytes: int) -> None:
+        """Raises UserError ``errors.attention_too_large`` when the sum passes the limit."""
         self._taken += nbytes
         if self._taken > self._most:
             need = f"{self._taken / 1024**2:,.0f}"
@@ -211,20 +214,23 @@ def recording(
         name: Recorder(layer, cells=cells, every_row=every_row, half=half, budget=budget)
         for name, layer in layers.items()
     }
-    with eager(unet):
+    for name, layer in layers.items():
+        layer.processor = recorders[name]
+    try:
+        yield recorders
+    finally:
         for name, layer in layers.items():
-            layer.processor = recorders[name]
-        try:
-            yield recorders
-        finally:
-            for name, layer in layers.items():
-                layer.processor = before[name]
+            layer.processor = before[name]
 
 
-def eager(module: nn.Module):
-    """A context in which compiled parts of a module run as they are written, so that they can be looked into."""
-    compiled = any(getattr(part, "_compiled_call_impl", None) is not None for part in module.modules())
-    return torch.compiler.set_stance("force_eager") if compiled else nullcontext()
+def uncompiled(model):
+    """The model with its UNet as it is written, so that it can be looked into; weights are shared."""
+    unet = eager(model.pipeline.unet)
+    if unet is model.pipeline.unet:
+        return model
+    pipeline = copy.copy(model.pipeline)
+    pipeline.unet = unet
+    return replace(model, pipeline=pipeline)
 
 
 def _layers(unet: nn.Module) -> Iterator[tuple[str, AttentionLayer]]:

@@ -1,11 +1,13 @@
 """The way through the latent space: equal to the autoencoder's own, figures by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from pipelines.runtime.errors import UserError
-from pipelines.text_to_image.autoencode import fit, fit_to_cells, in_and_out, psnr_db
+from pipelines.text_to_image.autoencode import device_of, fit, fit_to_cells, in_and_out, psnr_db
 
 
 def ramp(height: int, width: int) -> np.ndarray:
@@ -72,3 +74,9 @@ def test_fit_crops_the_middle():
     wide = np.zeros((10, 40, 3), np.uint8)
     wide[:, 15:25] = 200
     assert (fit(wide, width=10, height=10) == 200).all()
+
+
+def test_an_offloaded_autoencoder_computes_where_its_hook_says():
+    hook = SimpleNamespace(execution_device="cuda:0")
+    assert device_of(SimpleNamespace(_hf_hook=hook, device="cpu")) == torch.device("cuda:0")
+    assert device_of(SimpleNamespace(device=torch.device("cpu"))) == torch.device("cpu")

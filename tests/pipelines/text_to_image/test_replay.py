@@ -1,17 +1,23 @@
 """Attention replayed: the open processor computes what the fused one does, and its maps are the softmax itself."""
 
+import copy
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 
+from pipelines.runtime.device import CPU
 from pipelines.runtime.errors import UserError
 from pipelines.text_to_image import replay as module
 from pipelines.text_to_image.edit import Edit
-from pipelines.text_to_image.replay import layer_names, replay, stored_call, word_map
+from pipelines.text_to_image.models import wrap
+from pipelines.text_to_image.replay import layer_names, replay, stored_call, uncompiled, word_map
 from pipelines.text_to_image.sample import generate
 from pipelines.text_to_image.samplers import SAMPLERS
 from pipelines.text_to_image.settings import Settings
+from tests.pipelines.text_to_image.conftest import make_pipeline
 
 
 def run(model, **changes):
@@ -108,6 +114,24 @@ def test_the_models_own_processors_are_put_back(tiny_model, denoising, monkeypat
     after = tiny_model.pipeline.unet.attn_processors
     assert all(after[name] is processors[name] for name in processors)
     assert all(isinstance(processor, AttnProcessor2_0) for processor in after.values())
+
+
+def test_fused_projections_are_replayed_too():
+    """On a GPU the layers of the run compute queries, keys and values in one product."""
+    pipeline = make_pipeline()
+    pipeline.unet.fuse_qkv_projections()
+    model = wrap("tiny-fused", pipeline, CPU)
+    assert replay(model, run(model), 1).max_difference < 1e-5
+
+
+def test_a_compiled_unet_is_looked_into_as_it_was_written(tiny_model):
+    pipeline = copy.copy(tiny_model.pipeline)
+    twin = copy.deepcopy(pipeline.unet)
+    object.__setattr__(twin, "uncompiled", pipeline.unet)
+    pipeline.unet = twin
+    model = dataclasses.replace(tiny_model, pipeline=pipeline)
+    assert uncompiled(model).pipeline.unet is tiny_model.pipeline.unet
+    assert model.pipeline.unet is twin and uncompiled(tiny_model) is tiny_model
 
 
 def test_large_pictures_keep_half_precision_and_the_prompts_row(tiny_model, denoising, attention, monkeypatch):
