@@ -66,9 +66,14 @@ def ready() -> None:
 
 
 def load(model_id: str):
-    """The loaded model of this id, or the app's choice if it is empty. Raises UserError."""
+    """The loaded model of this id, or the app's choice if it is empty. Raises UserError.
+
+    A full-size one gets the tiny autoencoder for its previews where that is on this machine.
+    """
     ready()
-    return runtime().load(known_model(model_id) or runtime().choose(TOPIC).entry.id)
+    from pipelines.text_to_image.preview import with_tiny
+
+    return with_tiny(runtime().load(known_model(model_id) or runtime().choose(TOPIC).entry.id), runtime())
 
 
 def keep(request: gr.Request, shown: Shown, denoising) -> None:

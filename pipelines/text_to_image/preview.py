@@ -116,9 +116,11 @@ def with_tiny(model, runtime):
     Else the model as it is, with its linear preview: ``model.preview.kind`` tells the page. Never downloads.
     A bundled model keeps the linear one: its latents are its own.
     """
+    if model.default_px < LEAST_TINY_PX:
+        return model
     tiny_id = TINY[model.family]
     listed = next((entry for entry in runtime.catalogue.entries if entry.id == tiny_id), None)
-    if listed is None or model.default_px < LEAST_TINY_PX or runtime.availability(listed).state != "ready":
+    if listed is None or runtime.availability(listed).state != "ready":
         return model
     return replace(model, preview=runtime.load(tiny_id))
 
