@@ -213,7 +213,7 @@ def create(options: argparse.Namespace) -> Run:
     torch.manual_seed(options.seed)
     device = options.device
     shape = shape_of(options)
-    config = Config(batches_from(options.batch), bfloat16=options.bfloat16)
+    config = Config(batches_from(options.batch), least_weight=options.least_weight, bfloat16=options.bfloat16)
     captions, weights = CaptionConfig(style=options.style), WeightConfig()
     loop = loop_of(options)
     vae = AutoencoderTiny.from_pretrained(options.autoencoder).to(device).eval().requires_grad_(False)
@@ -353,6 +353,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--optimiser", default="adamw", choices=("adamw", "muon"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16, help="at the start; grows to four times as much")
+    parser.add_argument(
+        "--least-weight", type=float, default=Config.least_weight, help="of the loss, at pure noise: decides on shapes"
+    )
     parser.add_argument("--style", type=float, default=CaptionConfig.style, help="share of captions with a style")
     parser.add_argument("--pairs", type=int, default=3000, help="pictures of two drawings side by side")
     parser.add_argument("--recoloured", type=int, default=3000, help="drawings in another colour")
