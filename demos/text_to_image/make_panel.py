@@ -189,20 +189,21 @@ def wire(page, asked: Asked, panel: Panel, *, starter: Starter) -> None:
     outputs = [*panel.outputs, panel.model_facts, asked.seed, asked.width, asked.height]
     handler = jobs.long(generator(asked, panel), status=panel.status, replaces=True)
     run = {"fn": handler, "inputs": inputs, "outputs": outputs, **jobs.LONG}
-    going = gr.on([asked.go.click, asked.prompt.submit], trigger_mode="multiple", **run)
-    starter.start(None, None, None, js=_PRESS, **links.PRIVATE)
+    pressed = [asked.go.click, asked.prompt.submit]
+    gr.on(pressed, None, None, None, js=_LOOK, **links.PRIVATE)
+    # Of several presses the newest counts, whoever made it: the handler is one and the same.
+    going = [gr.on(pressed, trigger_mode="multiple", **run), starter.start(trigger_mode="multiple", **run)]
     asked.dice.click(None, None, asked.seed, js=_ROLL, **links.PRIVATE)
     another = asked.another.click(None, None, asked.seed, js=_ROLL, **links.PRIVATE)
-    another.then(None, None, None, js=_PRESS, **links.PRIVATE)
+    going.append(another.then(trigger_mode="multiple", **run))
     for name, button in asked.examples.items():
-        filled = [asked.prompt, asked.seed]
-        taken = button.click(jobs.short(_example(name)), [page.lang], filled, **jobs.SHORT)
-        taken.then(None, None, None, js=_PRESS, **links.PRIVATE)
-    asked.stop.click(lambda: spans("shell.cancelled"), None, panel.status, cancels=[going], **jobs.SHORT)
+        taken = button.click(jobs.short(_example(name)), [page.lang], [asked.prompt, asked.seed], **jobs.SHORT)
+        going.append(taken.then(trigger_mode="multiple", **run))
+    asked.stop.click(lambda: spans("shell.cancelled"), None, panel.status, cancels=going, **jobs.SHORT)
 
 
-# What else starts a run presses the one button: of several presses the newest counts, whoever made it.
-_PRESS = """() => { document.getElementById("ti-generate").click(); }"""
+# On a phone the result lies under the controls.
+_LOOK = """() => { if (innerWidth < 700) document.querySelector(".ti-result").scrollIntoView(); }"""
 _ROLL = "() => String(crypto.getRandomValues(new Uint32Array(1))[0])"
 
 

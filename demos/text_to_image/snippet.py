@@ -10,11 +10,12 @@ SCHEDULERS = {
     "ddpm": "DDPMScheduler",
     "euler": "EulerDiscreteScheduler",
     "euler_a": "EulerAncestralDiscreteScheduler",
-    "heun": "HeunDiscreteScheduler",
+    "heun": "BoundedHeunScheduler",
     "dpmpp_2m": "DPMSolverMultistepScheduler",
     "unipc": "UniPCMultistepScheduler",
     "lcm": "LCMScheduler",
 }
+OWN = ("heun",)  # diffusers' own leaves the picture where a schedule begins at pure noise
 BUNDLED = "assets/models/"
 
 
@@ -24,10 +25,13 @@ def python(settings: dict[str, Any], entry, *, device: str, dtype: str) -> str:
     seeds = tuple((settings["seed"] + number) % 2**64 for number in range(settings["batch"]))
     kind = "StableDiffusionXLPipeline" if "XL" in entry.architecture else "StableDiffusionPipeline"
     move = "" if device == "cpu" else f'.to("{device}")'
+    imports = f"from diffusers import {scheduler}, {kind}"
+    if settings["sampler"] in OWN:
+        imports = f"from diffusers import {kind}\nfrom pipelines.text_to_image.samplers import {scheduler}"
     eta = f", eta={settings['eta']:g}" if settings["sampler"] == "ddim" and settings["eta"] else ""
     return f"""\
 import torch
-from diffusers import {scheduler}, {kind}
+{imports}
 
 pipe = {kind}.{_source(entry, dtype)}{move}
 pipe.scheduler = {scheduler}.from_config(pipe.scheduler.config)
