@@ -11,6 +11,7 @@ from PIL import Image
 from pipelines.runtime.device import CPU
 from pipelines.runtime.errors import UserError
 from pipelines.text_to_image import edit, samplers
+from pipelines.text_to_image.branch import Change, branch, futures
 from pipelines.text_to_image.models import wrap
 from pipelines.text_to_image.sample import generate
 from pipelines.text_to_image.samplers import SAMPLERS
@@ -119,6 +120,23 @@ def test_inpainting_leaves_the_rest_untouched_to_the_pixel(tiny_model, sampler):
         assert (drawn[mask] != picture()[mask]).any()
     kept = denoising.start.mask[0, 0] == 0
     assert torch.equal(denoising.latents[0][:, kept], denoising.start.original[0][:, kept])
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "euler_a", "heun", "unipc"])
+def test_an_unchanged_branch_of_an_edited_run_is_the_run(tiny_model, sampler):
+    denoising = run(tiny_model, settings(sampler=sampler, strength=0.6), edit.Edit("inpaint", picture(), square_mask()))
+    for k in range(len(denoising.steps)):
+        *_, again = branch(tiny_model, denoising, k, Change())
+        np.testing.assert_array_equal(again.pictures, denoising.pictures)
+
+
+def test_futures_of_an_inpainting_keep_the_rest(tiny_model):
+    how = edit.Edit("inpaint", picture(), square_mask())
+    denoising = run(tiny_model, settings(batch=2, strength=0.8), how)
+    *_, fan = futures(tiny_model, denoising, 1, count=3, eta=1.0, seed=4, picture=1)
+    for drawn in fan.pictures:
+        np.testing.assert_array_equal(drawn[~how.mask], picture()[~how.mask])
+    assert (fan.pictures[0] != fan.pictures[1]).any()
 
 
 def test_a_mask_over_everything_is_text_to_image(tiny_model):

@@ -12,7 +12,7 @@ from pipelines.runtime.errors import UserError
 from pipelines.text_to_image.models import wrap
 from pipelines.text_to_image.prompt import encode, split_words, tokenise
 from tests.pipelines.text_to_image.conftest import make_pipeline
-from tests.pipelines.text_to_image.tokenizers import chinese_tokenizer, clip_tokenizer
+from tests.pipelines.text_to_image.other_tokenizers import chinese_tokenizer, clip_tokenizer
 
 LONG = "一只红色的猫坐在绿色的草地上 " * 4
 
