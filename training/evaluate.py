@@ -3,6 +3,7 @@
     python -m training.evaluate zero_shot --pack FILE.zip [--language zh] [--model ID] [--labels FILE] [--split val]
     python -m training.evaluate segment --pack FILE.zip [--split val] [--objects 4] [--clicks 10] [--folder FOLDER]
     python -m training.evaluate tokenise --pack FILE.zip [--model vqgan|vqvae] [--perceptual FOLDER] [--folder FOLDER]
+    python -m training.evaluate pose --pack FILE.zip [--split val] [--folder FOLDER]
     python -m training.evaluate text_to_image --prompts FILE --data FOLDER [--language zh] [--model ID] [--sheet FILE]
 
 Each topic registers its measurement under its name.
@@ -24,6 +25,7 @@ TOPICS = {
     "text_to_image": "training.evaluate_text_to_image",
     "segment": "training.evaluate_segment",
     "tokenise": "training.evaluate_tokenise",
+    "pose": "training.evaluate_pose",
 }
 
 

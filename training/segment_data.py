@@ -117,7 +117,7 @@ def warp(pixels: np.ndarray, matrix: np.ndarray, size: int, *, ground: tuple[int
     """Bring a picture into the frame: (size, size, 3) uint8; averaged where it shrinks by more than a third."""
     scale = abs(matrix[1, 1])
     if scale < 0.67:
-        pixels = cv2.blur(pixels, (round(1 / scale),) * 2)
+        pixels = cv2.blur(pixels, (2 * round(0.5 / scale) + 1,) * 2)  # an even window would move the picture
     return cv2.warpAffine(pixels, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=ground)
 
 

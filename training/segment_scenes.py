@@ -188,7 +188,7 @@ def place(cut_out: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarra
     colour = recolour(np.ascontiguousarray(cut_out[..., :3]), rng)
     matrix = np.column_stack([turn, offset])
     if scale < 0.67:
-        colour = cv2.blur(colour, (round(1 / scale),) * 2)
+        colour = cv2.blur(colour, (2 * round(0.5 / scale) + 1,) * 2)
     layer = np.dstack([colour, cut_out[..., 3]])
     return cv2.warpAffine(layer, matrix, (size, size), flags=cv2.INTER_LINEAR)
 
