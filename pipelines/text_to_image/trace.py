@@ -131,17 +131,12 @@ class Denoising:
 
     def _tensors(self):
         yield self.latents
-        for value in vars(self.start or object.__new__(_Empty)).values():
-            yield from _tensors_in(value)
+        yield from _tensors_in(list(vars(self.start).values()) if self.start is not None else [])
         for step in self.steps:
             yield from (step.latents, step.output_cond, step.x0, step.conditioning.embeds)
             yield from _tensors_in([step.output_uncond, step.conditioning.pooled])
             yield from _tensors_in(list(step.state.history.values()))
             yield from step.state.generators
-
-
-class _Empty:
-    """Has no attribute."""
 
 
 def _tensors_in(value):
