@@ -59,6 +59,11 @@ def test_every_requirement_is_pinned(name):
     assert wanted and all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line) for line in wanted)
 
 
+def test_training_pins_nothing_that_the_app_pins():
+    assert not pins("requirements.txt").keys() & pins("training/requirements.txt").keys()
+    assert {"diffusers", "accelerate"} <= pins("requirements.txt").keys()
+
+
 def test_the_mcp_extra_is_the_same_gradio():
     assert pins("requirements-mcp.txt")["gradio[mcp]"] == pins("requirements.txt")["gradio"]
 
