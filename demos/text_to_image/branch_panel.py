@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from demos.shell import jobs
+from demos.shell import jobs, sessions
 from demos.shell.components.film import Film, frame
 from demos.shell.components.heat import HeatMap, ready
 from demos.shell.words import spans, t
@@ -102,8 +102,9 @@ def _form(settings: dict) -> Form:
 
 def _wire(page, shared: parts.Shared, machine: machine_panel.Panel, panel: Panel, *, go, stop) -> None:
     def on_run(lang, request: gr.Request):
-        run = parts.current(request)
-        return {**dict(zip(panel.form.inputs, as_it_was(run.settings), strict=True)), **panel.cleared()}
+        run = sessions.of(request).get(parts.RUN)
+        form = as_it_was(run.settings) if run else [gr.skip() for _ in panel.form.inputs]
+        return {**dict(zip(panel.form.inputs, form, strict=True)), **panel.cleared()}
 
     def on_branch(track, k, prompt, negative_prompt, guidance_scale, sampler, eta, noise, lang, request: gr.Request):
         denoising = yield from tracks.awaited(track, request, shared, status=panel.status)

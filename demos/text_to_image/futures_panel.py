@@ -114,7 +114,7 @@ def shown(shared: parts.Shared, panel: Panel, *, track, k: int, etas: tuple[floa
             kept[k, eta] = yield from _drawn(panel, denoising, k, eta)
             _keep(denoising, kept, request)
         yield {panel.row(eta): _row(kept, k, eta)}
-    yield {panel.status: "", **_lesson(panel, denoising, kept, k)}
+    yield {panel.status: tracks.said_of(denoising), **_lesson(panel, denoising, kept, k)}
 
 
 def _rows(panel: Panel, kept: dict, k: int) -> dict:

@@ -46,9 +46,10 @@ def _wire(page, shared: parts.Shared, panel: Panel) -> None:
 
 
 def on_finished(name, lang, request: gr.Request):
-    """A new run: its reel, and no branches yet."""
-    run = parts.current(request)
-    return shown(run, request), tracks.selector(run, request, track=tracks.RUN, lang=lang)
+    """Another run: its reel and its branches; an empty machine where its steps are not kept any more."""
+    run = sessions.of(request).get(parts.RUN)
+    value = shown(run, request) if run else None
+    return value, tracks.selector(run, request, track=tracks.RUN, lang=lang)
 
 
 def on_track(track, lang, request: gr.Request):
@@ -68,6 +69,7 @@ def shown(denoising, request: gr.Request, *, at: int | None = None) -> dict:
     The frames go into the session's own folder.
     """
     folder = sessions.of(request).folder
+    reel.tidy(folder)
     made = reel.of(parts.load(denoising.model_id), denoising, jobs.on_device)
     value = reel.value(reel.private(made, folder), folder)
     return value if at is None else {**value, "at": at}

@@ -20,8 +20,8 @@ from demos.shell import arrays
 from demos.text_to_image import curves
 
 SHEET_PX = 6_000_000  # pixels of one sheet; frames are made smaller where a long run would need more
-PORTION = 8  # pictures that are decoded in one turn of the device
 FILES = ("x_t", "x0")
+STEM, MOST_SHEETS = "sheet_", 32  # of a session's own sheets
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,14 @@ def _plain(values: np.ndarray) -> list[float]:
 
 def private(reel: Reel, folder: Path) -> dict:
     """As `write`, under names that cannot be guessed: what `value` takes, in a session's own folder."""
-    return write(reel, folder, stem=secrets.token_urlsafe(16) + "_")
+    return write(reel, folder, stem=f"{STEM}{secrets.token_urlsafe(16)}_")
+
+
+def tidy(folder: Path) -> None:
+    """Delete the oldest sheets of a session, all but MOST_SHEETS: a track that comes back gets new ones."""
+    sheets = sorted(folder.glob(f"{STEM}*"), key=lambda path: path.stat().st_mtime)
+    for path in sheets[: max(len(sheets) - MOST_SHEETS, 0)]:
+        path.unlink(missing_ok=True)
 
 
 def value(said: dict, folder: Path) -> dict:

@@ -68,7 +68,8 @@ def lay_out(page, shared: parts.Shared, machine: machine_panel.Panel, *, tab: gr
 def _wire(page, shared, machine: machine_panel.Panel, panel: Panel, *, tab: gr.Tab, go, stop) -> None:
     def on_step(track, k, lang, request: gr.Request):
         denoising = yield from tracks.awaited(track, request, shared, status=panel.status)
-        yield {panel.status: "", panel.replay: looked_into(denoising, check_step(k, denoising), request)}
+        value = looked_into(denoising, check_step(k, denoising), request)
+        yield {panel.status: tracks.said_of(denoising), panel.replay: value}
 
     handler, inputs = jobs.long(on_step, status=panel.status), [machine.track, panel.step, page.lang]
     running = [event(handler, inputs, [panel.status, panel.replay], **jobs.LONG) for event in (go.click, tab.select)]

@@ -71,6 +71,11 @@ def chosen(run, track, request: gr.Request):
     return those[track].denoising
 
 
+def said_of(denoising) -> str:
+    """The status line when a panel is done: nothing, or that it shows the first picture of several."""
+    return spans("text_to_image.first_of_batch") if len(denoising.pictures) > 1 else ""
+
+
 def selector(run, request: gr.Request, *, track: str, lang: str) -> gr.Radio:
     """The choice of what the panels show, hidden while there is nothing to choose."""
     those = branches(run, request) if run is not None else {}

@@ -142,6 +142,11 @@ def test_the_time_machine_gets_the_run_that_was_finished(request_with_run, run):
     assert machine_panel.on_track(track, "en", request_with_run)["n"] == 4
 
 
+def test_a_run_whose_trace_was_freed_leaves_the_machine_empty(request_of):
+    value, selector = machine_panel.on_finished("run-1", "en", request_of())
+    assert value is None and not selector.visible
+
+
 # --- futures ---
 def test_futures_without_noise_are_one_picture_and_with_it_four(laid_out, request_with_run, monkeypatch):
     panel, drawn = laid_out.futures, []

@@ -1,6 +1,7 @@
 """The run as the time machine shows it: frames in sheets, stored and read again, made of a real run."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -70,6 +71,17 @@ def test_a_stored_reel_reads_as_it_was_written(tmp_path):
 def test_private_sheets_have_names_that_nobody_can_guess(tmp_path):
     names = {reel.private(made_up(), tmp_path)["pictures"][0]["x0"]["file"] for _ in range(2)}
     assert len(names) == 2 and all(len(name) > 20 for name in names)
+
+
+def test_a_session_keeps_its_newest_sheets_and_nothing_else_is_touched(tmp_path, monkeypatch):
+    monkeypatch.setattr(reel, "MOST_SHEETS", 4)
+    (tmp_path / "picture.png").write_bytes(b"x")
+    first, second = ({strip["file"] for one in reel.private(made_up(), tmp_path)["pictures"]
+                      for strip in (one["x_t"], one["x0"])} for _ in range(2))  # fmt: skip
+    for name in first:
+        os.utime(tmp_path / name, (1, 1))
+    reel.tidy(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"picture.png", *second}
 
 
 def test_the_reel_of_a_real_run(run, tiny_model):
