@@ -17,9 +17,9 @@ K_MEANS_ROUNDS = 12
 class VQConfig:
     """Shape of the tokeniser. patch: pixels a side that the network takes at once; each further level halves them."""
 
-    patch: int = 4
-    widths: tuple[int, ...] = (96, 112)  # one a level, finest first
-    layers: int = 1
+    patch: int = 8
+    widths: tuple[int, ...] = (112,)  # one a level, finest first
+    layers: int = 2
     codes: int = 1024
     code_width: int = 8
     latent_width: int = 64

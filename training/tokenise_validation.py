@@ -25,7 +25,7 @@ SHEET_PX = 192
 def there_and_back(vq: VQModel, pixels: np.ndarray, *, quantised: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """A picture (H, W, 3) uint8 through the codes and back: the same shape, and the indices (h, w)."""
     device = vq.quantize.embedding.weight.device
-    picture = torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None].float() / 255
+    picture = torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None].float() / 255
     latents = latents_of(vq, picture)
     indices = nearest(vq, latents)
     decoded = pictures_of(vq, codes_of(vq, indices) if quantised else latents)

@@ -65,6 +65,8 @@ class MapHead(nn.Module):
         finer = TRUNK_CHANNELS[1::-1][:steps]
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in finer)
         self.out = nn.Conv2d(width, len(JOINTS), 1)
+        nn.init.normal_(self.out.weight, std=1e-3)  # maps begin empty, as most of each target is
+        nn.init.zeros_(self.out.bias)
 
     def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
         """Features at strides 8, 16, 32 to (B, J, h, w)."""

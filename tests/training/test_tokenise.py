@@ -21,7 +21,7 @@ class Perceptual(torch.nn.Module):
     def forward(self, a, b):
         return (a - b).abs().mean(dim=(1, 2, 3))
 """
-TINY = VQConfig(widths=(16, 16), codes=16, code_width=4, latent_width=8, restart_after=3)
+TINY = VQConfig(patch=4, layers=1, widths=(16, 16), codes=16, code_width=4, latent_width=8, restart_after=3)
 
 
 def picture(seed: int, height: int, width: int) -> np.ndarray:
@@ -56,7 +56,7 @@ def data(tmp_path_factory) -> Path:
 def options(data: Path, out: Path, steps: int, *more: str) -> list[str]:
     paths = ["--data", str(data), "--teachers", str(data), "--out", str(out), "--device", "cpu"]
     packs = ["--photos", "--drawings", "--sharp", "masks_objects"]
-    shape = ["--widths", "16", "16", "--codes", "16", "--code-width", "4", "--latent-width", "8"]
+    shape = ["--patch", "4", "--layers", "1", "--widths", "16", "16", "--codes", "16", "--code-width", "4", "--latent-width", "8"]
     sizes = ["--crops", "4", "--crop-px", "32", "--large-crops", "2", "--large-px", "64"]
     return [*paths, *packs, *shape, *sizes, "--steps", str(steps), *more]
 
@@ -93,7 +93,7 @@ def test_gradients_pass_straight_through_and_codes_stay():
     assert torch.equal(latents.grad, torch.arange(36.0).view(1, 4, 3, 3))
     torch.testing.assert_close(quantised.straight, quantised.codes)
     assert not student.vq.quantize.embedding.weight.requires_grad
-    assert Student(VQConfig(widths=(16, 16), ema=0.0)).vq.quantize.embedding.weight.requires_grad
+    assert Student(VQConfig(widths=(16,), ema=0.0)).vq.quantize.embedding.weight.requires_grad
 
 
 def test_k_means_finds_separate_clouds():
