@@ -197,6 +197,34 @@ def test_M10_weights_with_another_hash_are_refused(make, loads, models_dir):
     assert loads.calls == []
 
 
+def folder_of_parts(models_dir: Path) -> Entry:
+    """A diffusers folder in the models folder, of two weight files, one of them with a known hash."""
+    files = ("unet/a.safetensors", ("vae/b.fp16.safetensors", "vae/b.safetensors"))
+    for name in ("unet/a.safetensors", "vae/b.safetensors"):
+        (models_dir / "parts" / name).parent.mkdir(parents=True)
+        save_file({"w": torch.zeros(100)}, models_dir / "parts" / name)
+    (models_dir / "parts/model_index.json").write_text("{}")
+    hashes = {"unet/a.safetensors": manifest.sha256_of(models_dir / "parts/unet/a.safetensors")}
+    hashes["vae/b.fp16.safetensors"] = "0" * 64  # of the file of the choice that is not here
+    return entry("parts", Hub("maker/parts", None, ("model_index.json",), files, hashes=hashes))
+
+
+def test_M10_every_file_of_a_folder_with_a_known_hash_is_checked(make, models_dir, loads):
+    parts = folder_of_parts(models_dir)
+    assert make(extra=(parts,)).load("parts").entry.weights.name == "model_index.json"
+    save_file({"w": torch.ones(100)}, models_dir / "parts/unet/a.safetensors")
+    with pytest.raises(UserError, match="weights_altered"):
+        make(extra=(parts,)).load("parts")
+
+
+def test_M11_any_file_of_a_folder_that_is_replaced_is_noticed(make, models_dir, loads):
+    runtime = make(extra=(folder_of_parts(models_dir),))
+    first = runtime.load("parts")
+    assert runtime.load("parts") is first
+    save_file({"w": torch.ones(101)}, models_dir / "parts/vae/b.safetensors")
+    assert runtime.load("parts") is not first
+
+
 def test_larger_than_the_budget(make, loads):
     with pytest.raises(UserError, match="model_too_large"):
         make(memory_gib=1e-9).load("small")

@@ -108,3 +108,13 @@ def test_bytes_of_a_module():
     # 20 + 10 half parameters, 10 half statistics, one int64 counter.
     assert module_bytes(module) == 2 * (20 + 10 + 10) + 8
     assert module_bytes(SimpleNamespace(module=module)) == module_bytes(module)
+
+
+def test_bytes_of_a_pipeline_are_those_of_its_models_and_what_they_share_counts_once():
+    one, other = torch.nn.Linear(4, 5), torch.nn.Linear(5, 4)
+    twin = torch.nn.Linear(4, 5)
+    twin.weight = one.weight
+    pipeline = SimpleNamespace(
+        components={"unet": one, "vae": other, "twin": twin, "tokenizer": object(), "none": None}
+    )
+    assert module_bytes(SimpleNamespace(pipeline=pipeline)) == 4 * (20 + 5 + 20 + 4 + 5)
