@@ -140,7 +140,7 @@ def _watched(run: Generator, model, panel: Panel) -> Generator:
             i, n = progress.index + 1, progress.total
             waiting.append(shown(model, progress.step))
             if i == n or time.monotonic() - told_at >= FRAMES_EVERY_S:
-                yield {panel.status: views.running(i, n), panel.film: frames(i - len(waiting), n, waiting)}
+                yield {panel.status: views.running(i, n), panel.film: frames(i - len(waiting), n, waiting, quick=True)}
                 waiting, told_at = [], time.monotonic()
     finally:
         run.close()

@@ -86,12 +86,13 @@ def shown(picture: Picture, path: Path) -> dict:
     return {"width": width, "height": height, "notes": notes, "preview": preview}
 
 
-def encoded(pixels: np.ndarray, *, longest: int) -> tuple[bytes, str]:
-    """(file, MIME type) of H x W x 3 uint8, made smaller if a side is over `longest` px; small ones without loss."""
+def encoded(pixels: np.ndarray, *, longest: int, quick: bool = False) -> tuple[bytes, str]:
+    """(file, MIME type) of H x W x 3 uint8, made smaller if a side is over `longest` px; small ones without loss,
+    unless it has to be quick."""
     image = Image.fromarray(pixels)
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    if image.width * image.height <= 256 * 256:
+    if image.width * image.height <= 256 * 256 and not quick:
         image.save(stream, "PNG", compress_level=1)
         return stream.getvalue(), "image/png"
     image.save(stream, "JPEG", quality=90)
