@@ -11,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from pipelines.runtime import convert
+from pipelines.runtime.context import Runtime
+from pipelines.runtime.context import Settings as RuntimeSettings
 from pipelines.runtime.device import CPU
 from pipelines.runtime.errors import UserError
 from pipelines.text_to_image.folders import load_folder
@@ -28,15 +30,15 @@ TEXT = "text_encoder/model.safetensors"
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     folder = tmp_path_factory.mktemp("folders")
-    make_pipeline().save_pretrained(folder / "sd")
-    make_xl_pipeline().save_pretrained(folder / "sdxl")
+    make_pipeline().save_pretrained(folder / "own-sd")
+    make_xl_pipeline().save_pretrained(folder / "own-sdxl")
     return folder
 
 
 @pytest.fixture
 def copy(saved, tmp_path):
     """A copy of the small Stable Diffusion folder, to be spoilt."""
-    return shutil.copytree(saved / "sd", tmp_path / "model")
+    return shutil.copytree(saved / "own-sd", tmp_path / "model")
 
 
 def same_weights(one, other) -> bool:
@@ -55,13 +57,22 @@ def refused(folder, key: str) -> str:
 @pytest.mark.parametrize(("name", "make"), [("sd", make_pipeline), ("sdxl", make_xl_pipeline)])
 def test_what_is_saved_comes_back_and_no_hub_is_asked(saved, name, make, monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", pytest.fail)
-    loaded, made = load_folder(saved / name, dtype=torch.float32), make()
+    loaded, made = load_folder(saved / f"own-{name}", dtype=torch.float32), make()
     assert type(loaded) is type(made)
     for part in ("unet", "vae", "text_encoder", *(["text_encoder_2"] if name == "sdxl" else [])):
         assert same_weights(getattr(made, part), getattr(loaded, part))
     assert torch.equal(loaded.scheduler.alphas_cumprod, made.scheduler.alphas_cumprod)
     assert loaded.scheduler.config.prediction_type == made.scheduler.config.prediction_type
     assert loaded.tokenizer("a cat").input_ids == made.tokenizer("a cat").input_ids
+
+
+@pytest.mark.parametrize("name", ["sd", "sdxl"])
+def test_a_folder_of_ones_own_loads_through_the_runtime(saved, name):
+    runtime = Runtime(RuntimeSettings(device="cpu", models_dir=saved))
+    model = runtime.load(f"local:own-{name}")
+    assert (model.id, model.family, model.default_px) == (f"local:own-{name}", name, 64)
+    entry = runtime.catalogue.find(f"local:own-{name}")
+    assert runtime.memory.used_bytes == pytest.approx(entry.memory_bytes, rel=0.02)
 
 
 def test_half_precision_files_in_pieces(tmp_path):
@@ -78,7 +89,7 @@ def test_half_precision_files_in_pieces(tmp_path):
 def test_files_in_the_hubs_cache_are_links_out_of_their_folder(saved, tmp_path):
     snapshot = tmp_path / "models--maker--model/snapshots/abc"
     blobs = snapshot.parents[1] / "blobs"
-    shutil.copytree(saved / "sd", snapshot)
+    shutil.copytree(saved / "own-sd", snapshot)
     blobs.mkdir()
     for number, path in enumerate(sorted(snapshot.rglob("*.safetensors"))):
         path.rename(blobs / str(number))
