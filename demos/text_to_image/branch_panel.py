@@ -13,7 +13,7 @@ from demos.shell import jobs, sessions
 from demos.shell.components.film import Film, frame
 from demos.shell.components.heat import HeatMap, ready
 from demos.shell.words import spans, t
-from demos.text_to_image import machine_panel, machine_views, parts, tracks
+from demos.text_to_image import machine_panel, machine_views, parts, reel, tracks
 from demos.text_to_image.asked import GUIDANCE, SAMPLERS, START
 from demos.text_to_image.machine import StepChoice, check_step, view
 from demos.text_to_image.panel_views import framed, sentence, text, word
@@ -153,7 +153,8 @@ def streamed(panel: Panel, was, k: int, changed: dict) -> Generator:
         if hasattr(item, "pictures"):
             return item
         i, n = item.index, item.total
-        pictures = [jobs.on_device(model.preview, step.x0)[0] for step in (beside(was.steps, item.step), item.step)]
+        pair = (beside(was.steps, item.step), item.step)
+        pictures = [jobs.on_device(reel.clean, model, step.x0[:1])[0] for step in pair]
         said = spans("text_to_image.branch_step", i=i + 1, n=n, k=k + 1)
         yield {panel.status: said, panel.film: frame(i - k, n - k, *pictures, first=k)}
 

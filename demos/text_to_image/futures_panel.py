@@ -106,7 +106,7 @@ def read_eta(eta) -> float:
 def shown(shared: parts.Shared, panel: Panel, *, track, k: int, etas: tuple[float, ...], request) -> Generator:
     """Updates for the panel: each row as it is drawn, then what x0-hat is to the most random of the rows."""
     denoising = yield from tracks.awaited(track, request, shared, status=panel.status)
-    check_step(k, denoising)
+    denoising = tracks.owner(parts.current(request), track, check_step(k, denoising), request)
     kept = _kept(denoising, request)
     yield {**_rows(panel, kept, k), **_lesson(panel, denoising, kept, k)}
     for eta in etas:

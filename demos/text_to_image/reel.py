@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,16 +158,13 @@ def stored(folder: Path, cache: Path) -> dict | None:
 
 
 def of(model, denoising, on_device) -> Reel:
-    """The reel of a finished run. on_device(f, *args) runs f while holding the device, once a portion.
-
-    x0-hat is decoded as the finished picture is where that is cheap (a tiny autoencoder), else as the live preview.
-    """
+    """The reel of a finished run. on_device(f, *args) runs f while holding the device, once a frame."""
     steps = denoising.steps
     x_t = [on_device(model.preview, step.x_t) for step in steps]
-    x0 = list(_decoded(model, steps, on_device))
+    x0 = [on_device(clean, model, step.x0) for step in steps]
     guidance = [_guidance(step) for step in steps]
     return Reel(
-        x_t=np.stack([np.asarray(one) for one in x_t], axis=1),
+        x_t=np.stack(x_t, axis=1),
         x0=np.stack(x0, axis=1),
         guidance=None if any(one is None for one in guidance) else np.stack(guidance, axis=1),
         sigma=np.array([step.sigma for step in steps], np.float64),
@@ -177,14 +173,11 @@ def of(model, denoising, on_device) -> Reel:
     )
 
 
-def _decoded(model, steps, on_device) -> Iterator[np.ndarray]:
-    """(B, H, W, 3) uint8 of each step's x0-hat."""
-    cheap = type(model.pipeline.vae).__name__ == "AutoencoderTiny"
-    for step in steps:
-        yield np.asarray(on_device(_decode if cheap else model.preview, *((model,) if cheap else ()), step.x0))
-
-
-def _decode(model, latents) -> np.ndarray:
+def clean(model, latents) -> np.ndarray:
+    """(B, H, W, 3) uint8 of x0-hat (B, C, h, w): as finished pictures are decoded where that is cheap, by a tiny
+    autoencoder, else as the live preview."""
+    if type(model.pipeline.vae).__name__ != "AutoencoderTiny":
+        return model.preview(latents)
     from pipelines.text_to_image.sample import decode
 
     return decode(model, latents.to(model.device))

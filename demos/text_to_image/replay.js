@@ -87,7 +87,7 @@ function show() {
 }
 function fill() {
   const kept = [layer.value, head.value];
-  layer.replaceChildren(option(EVERY), ...props.value.layers.map((one, i) => option(i, one.name)));
+  layer.replaceChildren(option(EVERY), ...props.value.layers.map((one, i) => option(i)));
   layer.value = [...layer.options].some((o) => o.value === kept[0]) ? kept[0] : EVERY;
   fillHeads();
   head.value = [...head.options].some((o) => o.value === kept[1]) ? kept[1] : EVERY;
@@ -125,6 +125,12 @@ function write() {
   const value = props.value, names = element.querySelectorAll(".knobs span");
   names[0].textContent = word("replay_layer");
   names[1].textContent = word("replay_head");
+  value.layers.forEach(({ name, part, block, number, cells_high, cells_wide }, i) => {
+    const node = layer.options[i + 1];
+    if (!node) return;
+    node.textContent = word("layer_" + part, { block, number, height: cells_high, width: cells_wide });
+    node.title = name;
+  });
   for (const [select, key] of [[layer, "replay_layers"], [head, "replay_heads"]]) {
     const every = select.querySelector("option");
     if (every) every.textContent = word(key);

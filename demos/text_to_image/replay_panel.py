@@ -21,7 +21,8 @@ MOST_KEPT = 12
 SMALL_BYTES = 100_000  # arrays above go to the page as a file
 _WORDS = (
     *("replay_empty", "replay_lead", "replay_layer", "replay_layers", "replay_head", "replay_heads", "replay_chips"),
-    *("replay_checked", "replay_averaged", "token_begin", "token_end", "token_pad", "token_cut"),
+    *("layer_down", "layer_mid", "layer_up", "replay_checked", "replay_averaged"),
+    *("token_begin", "token_end", "token_pad", "token_cut"),
 )
 
 
@@ -58,7 +59,7 @@ def lay_out(page, shared: parts.Shared, machine: machine_panel.Panel, *, tab: gr
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
             replay = Replay(elem_id="t2i-replay")
-        with gr.Column(min_width=280):
+        with gr.Column(min_width=280, elem_classes="t2i-first-on-phone"):
             heat = HeatMap(elem_id="t2i-replay-heat")
     panel = Panel(step, status, replay, heat)
     _wire(page, shared, machine, panel, tab=tab, go=go, stop=stop)

@@ -49,10 +49,17 @@ def packed(maps: Mapping[str, np.ndarray], tokens) -> dict:
     rows = {name: _fewer_tokens(values[-1], kept, padding) for name, values in maps.items()}
     averaged = sum(values.size for values in rows.values()) > MOST_NUMBERS
     layers, arrays, offset = [], [], 0
-    for name, values in rows.items():
+    for name, values in rows.items():  # in the order in which the layers work
         values = values.mean(axis=0, keepdims=True) if averaged else values
         heads, _, height, width = values.shape
-        layers.append({"name": name, "heads": heads, "height": height, "width": width, "offset": offset})
+        place = {**_where(name), "number": 1 + sum(_where(name).items() <= layer.items() for layer in layers)}
+        size = {
+            "cells_high": maps[name].shape[-2],
+            "cells_wide": maps[name].shape[-1],
+            "height": height,
+            "width": width,
+        }
+        layers.append({"name": name, **place, **size, "heads": heads, "offset": offset})
         arrays.append(values.astype(np.float16).ravel())
         offset += values.size
     return {
@@ -62,6 +69,12 @@ def packed(maps: Mapping[str, np.ndarray], tokens) -> dict:
         "chips": [_moved(chip, kept) for chip in made],
         "averaged": averaged,
     }
+
+
+def _where(name: str) -> dict:
+    """{"part": "down", "mid" or "up", "block": from 1} of a layer's name in the UNet, "down_blocks.1.attentions..."."""
+    part, *rest = name.split(".")
+    return {"part": part.split("_")[0], "block": int(rest[0]) + 1 if rest and rest[0].isdigit() else 0}
 
 
 def _fewer_tokens(values: np.ndarray, kept: list[int], padding: list[int]) -> np.ndarray:

@@ -71,6 +71,17 @@ def chosen(run, track, request: gr.Request):
     return those[track].denoising
 
 
+def owner(run, track, k: int, request: gr.Request):
+    """The `Denoising` that step k of a track was made by: before a branch left, that is the one it left from.
+
+    Raises UserError when that one has left.
+    """
+    those = branches(run, request)
+    while isinstance(track, str) and track in those and k < those[track].k:
+        track = those[track].parent
+    return chosen(run, track, request)
+
+
 def said_of(denoising) -> str:
     """The status line when a panel is done: nothing, or that it shows the first picture of several."""
     return spans("text_to_image.first_of_batch") if len(denoising.pictures) > 1 else ""

@@ -119,6 +119,15 @@ def test_branches_belong_to_their_run_and_the_oldest_leave(run, request_with_run
     assert tracks.branches(object(), request) == {}
 
 
+def test_a_step_before_the_fork_belongs_to_what_was_left(run, request_with_run, tiny_model):
+    items = list(branching.branch(tiny_model, run, 2, branching.Change(prompt="a cat")))
+    track = tracks.add(run, tracks.Branch(tracks.RUN, 2, items[-1]), request_with_run)
+    again = tracks.add(run, tracks.Branch(track, 3, items[-1]), request_with_run)
+    assert tracks.owner(run, again, 1, request_with_run) is run
+    assert tracks.owner(run, again, 2, request_with_run) is items[-1]
+    assert tracks.owner(run, tracks.RUN, 0, request_with_run) is run
+
+
 def test_tracks_are_named_in_the_language_of_the_page(run, request_with_run):
     tracks.add(run, tracks.Branch(tracks.RUN, 2, run), request_with_run)
     tracks.add(run, tracks.Branch("1", 3, run), request_with_run)

@@ -25,7 +25,7 @@ def attention(*shapes, tokens: int, seed=0) -> dict[str, np.ndarray]:
     made = {}
     for i, (heads, height, width) in enumerate(shapes):
         values = random.random((2, heads, tokens, height, width)) ** 4
-        made[f"layer{i}"] = (values / values.sum(axis=2, keepdims=True)).astype(np.float32)
+        made[f"down_blocks.{i}.attn2"] = (values / values.sum(axis=2, keepdims=True)).astype(np.float32)
     return made
 
 
@@ -63,11 +63,20 @@ def test_large_layers_are_averaged_over_blocks_and_large_models_over_heads(token
     packed = replay_views.packed(maps, tokens)
     (values,) = arrays_of(packed)
     assert values.shape[-2:] == (16, 8) and not packed["averaged"]
-    np.testing.assert_allclose(values[:, 0].mean(), maps["layer0"][-1][:, 0].mean(), rtol=0.02)
+    np.testing.assert_allclose(values[:, 0].mean(), maps["down_blocks.0.attn2"][-1][:, 0].mean(), rtol=0.02)
     monkeypatch.setattr(replay_views, "MOST_NUMBERS", 100)
     packed = replay_views.packed(maps, tokens)
     assert packed["averaged"] and packed["layers"][0]["heads"] == 1
     np.testing.assert_allclose(arrays_of(packed)[0][0], values.mean(axis=0), rtol=2e-3, atol=1e-4)
+
+
+def test_layers_say_where_in_the_unet_they_are(run, tiny_model):
+    found = replay(tiny_model, run, 0)
+    layers = replay_views.packed(found.maps, found.tokens)["layers"]
+    assert [layer["name"] for layer in layers] == list(found.maps)
+    places = [(layer["part"], layer["block"], layer["number"]) for layer in layers]
+    assert len(set(places)) == len(layers) and {part for part, *_ in places} <= {"down", "mid", "up"}
+    assert any(layer["part"] == "mid" and layer["block"] == 0 for layer in layers)
 
 
 def test_a_block_mean_is_that_of_its_cells():
