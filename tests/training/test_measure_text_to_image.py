@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("diffusers", reason="training/requirements.txt is not installed: no diffusers")
-
 from pipelines.runtime.device import CPU
 from pipelines.text_to_image.models import wrap
 from tests.pipelines.text_to_image.conftest import make_pipeline

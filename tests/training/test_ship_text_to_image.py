@@ -2,13 +2,10 @@ import json
 import re
 from pathlib import Path
 
+import diffusers
 import pytest
 import torch
 from PIL import Image
-
-pytest.importorskip("diffusers", reason="training/requirements.txt is not installed: no diffusers")
-
-import diffusers
 
 from tests.pipelines.text_to_image.conftest import make_pipeline
 from training import ship_text_to_image

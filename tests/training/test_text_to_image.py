@@ -6,14 +6,11 @@ import math
 import zipfile
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-
-pytest.importorskip("diffusers", reason="training/requirements.txt is not installed: no diffusers")
-
-import diffusers
 
 from training import text_to_image, text_to_image_autoencoder
 from training.drawings import load_drawings, load_pixels, on_ground, on_white

@@ -1,11 +1,8 @@
 import copy
 
+import diffusers
 import pytest
 import torch
-
-pytest.importorskip("diffusers", reason="training/requirements.txt is not installed: no diffusers")
-
-import diffusers
 
 from tests.pipelines.text_to_image.conftest import make_pipeline
 from training.text_to_image_decoder import main

@@ -8,8 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("diffusers", reason="training/requirements.txt is not installed: no diffusers")
-
 from training.drawings import load_drawings, load_pixels, on_white
 from training.text_to_image_data import CaptionConfig, Captions, Examples, colour_of
 from training.text_to_image_made import (

@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
+import diffusers
 import pytest
 import torch
-
-pytest.importorskip("diffusers", reason="training/requirements.txt is not installed: no diffusers")
-
-import diffusers
 
 from training import text_to_image
 from training.text_to_image_model import (
