@@ -71,6 +71,36 @@ def counting(n, lang):
     yield from range(n)
 
 
+def test_of_several_presses_the_newest_counts():
+    """The run under way ends at its next step, one that still waits never begins, and only the newest goes on."""
+    began = []
+
+    def drawing(name, lang):
+        began.append(name)
+        for step in range(100):
+            yield name, step
+
+    press = jobs.long(drawing, replaces=True)
+    first = press("first", "en", ALICE)
+    assert next(first) == ("first", 0)
+    ended, second, third = [], press("second", "en", ALICE), press("third", "en", ALICE)
+    waiting = threading.Thread(target=lambda: ended.extend(second))
+    waiting.start()
+    with jobs._FREED:
+        assert jobs._FREED.wait_for(lambda: "alice" in jobs._NEXT, timeout=10)
+    newest = threading.Thread(target=lambda: ended.append(next(third)))
+    newest.start()
+    waiting.join(timeout=10)
+    assert ended == [] and began == ["first"]
+    assert list(first) == []
+    newest.join(timeout=10)
+    assert ended == [("third", 0)] and began == ["first", "third"]
+    with pytest.raises(gr.Error, match="still going"):
+        next(counting(5, "en", ALICE))  # of another kind: refused
+    third.close()
+    assert list(counting(2, "en", ALICE)) == [0, 1]
+
+
 def test_a_session_has_one_long_job_and_a_cancelled_one_makes_room():
     first, other = counting(5, "en", ALICE), counting(5, "en", BOB)
     assert next(first) == 0
