@@ -76,7 +76,9 @@ def load_folder(model_id: str, folder: Path, *, placement: Placement) -> Tokenis
     """
     module = VQModel.from_config(VQModel.load_config(folder))
     load_strict(module, read_safetensors(folder / WEIGHTS), name=WEIGHTS)
-    module = module.to(device=placement.device, dtype=placement.torch_dtype).eval().requires_grad_(False)
+    module = module.to(placement.device).eval().requires_grad_(False)
+    if placement.torch_dtype != torch.float32:  # asked for needlessly, diffusers warns of nothing
+        module = module.to(placement.torch_dtype)
     return TokeniseModel(model_id, module, placement.device, placement.torch_dtype)
 
 
