@@ -52,6 +52,7 @@ class Config:
     batches: tuple[tuple[float, int], ...] = ((0.0, 16), (0.6, 32), (0.85, 64))
     snr_limit: float = 5.0
     least_weight: float = 0.1
+    noisy: float = 0.0  # share of timesteps drawn from the noisy half, where words decide on shapes
     made: float = 0.1  # share of pairs and of drawings in another colour
     bfloat16: bool = False
 
@@ -68,6 +69,12 @@ def add_noise(latents: torch.Tensor, noise: torch.Tensor, alpha_bar: torch.Tenso
     """
     alpha, sigma = alpha_bar.sqrt().view(-1, 1, 1, 1), (1 - alpha_bar).sqrt().view(-1, 1, 1, 1)
     return alpha * latents + sigma * noise, alpha * noise - sigma * latents
+
+
+def lean_to_noise(shares: torch.Tensor, noisy: float) -> torch.Tensor:
+    """Map even draws in 0..1 so that the share ``noisy`` of them comes from 0.5..1 alone, the rest from all of 0..1."""
+    low = (1 - noisy) / 2  # probability of 0..0.5
+    return torch.where(shares < low, shares / (1 - noisy), 0.5 + (shares - low) / (1 + noisy))
 
 
 def min_snr_weight(alpha_bar: torch.Tensor, *, limit: float, least: float) -> torch.Tensor:
@@ -115,8 +122,9 @@ class Steps:
         count = batch_at(self.progress(), self.config.batches)
         chosen = self.draw(count, generator)
         captions = [self.caption(place, generator) for place in chosen]
-        # One timestep in each of `count` equal parts of the schedule: less noise in the loss than free draws.
+        # One timestep in each of `count` equally likely parts of the schedule: less noise in the loss than free draws.
         shares = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+        shares = lean_to_noise(shares, self.config.noisy)
         noise = torch.randn(count, *self.latents.shape[1:], generator=generator)
         return {"v": self.loss(model, chosen, captions, shares, noise)}
 
@@ -213,7 +221,12 @@ def create(options: argparse.Namespace) -> Run:
     torch.manual_seed(options.seed)
     device = options.device
     shape = shape_of(options)
-    config = Config(batches_from(options.batch), least_weight=options.least_weight, bfloat16=options.bfloat16)
+    config = Config(
+        batches_from(options.batch, grow=not options.even_batch),
+        least_weight=options.least_weight,
+        noisy=options.noisy,
+        bfloat16=options.bfloat16,
+    )
     captions, weights = CaptionConfig(style=options.style), WeightConfig()
     loop = loop_of(options)
     vae = AutoencoderTiny.from_pretrained(options.autoencoder).to(device).eval().requires_grad_(False)
@@ -283,9 +296,9 @@ def shape_of(options: argparse.Namespace) -> ShapeConfig:
     )
 
 
-def batches_from(first: int) -> tuple[tuple[float, int], ...]:
-    """The growing batches of ``Config``, starting with another size."""
-    usual = Config.batches
+def batches_from(first: int, *, grow: bool = True) -> tuple[tuple[float, int], ...]:
+    """The growing batches of ``Config``, starting with another size; or one size throughout."""
+    usual = Config.batches if grow else Config.batches[:1]
     return tuple((start, first * size // usual[0][1]) for start, size in usual)
 
 
@@ -356,6 +369,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--least-weight", type=float, default=Config.least_weight, help="of the loss, at pure noise: decides on shapes"
     )
+    parser.add_argument("--noisy", type=float, default=Config.noisy, help="more draws from the noisy half, 0 to 0.9")
+    parser.add_argument("--even-batch", action="store_true", help="do not let the batch grow")
     parser.add_argument("--style", type=float, default=CaptionConfig.style, help="share of captions with a style")
     parser.add_argument("--pairs", type=int, default=3000, help="pictures of two drawings side by side")
     parser.add_argument("--recoloured", type=int, default=3000, help="drawings in another colour")

@@ -77,6 +77,16 @@ def test_min_snr_weight_is_the_papers_above_its_floor():
 
 def test_batches_grow():
     assert [text_to_image.batch_at(p, text_to_image.batches_from(8)) for p in (0.0, 0.59, 0.6, 0.9)] == [8, 8, 16, 32]
+    assert text_to_image.batch_at(0.9, text_to_image.batches_from(8, grow=False)) == 8
+
+
+def test_draws_lean_to_noise():
+    even = (torch.arange(1000) + 0.5) / 1000
+    torch.testing.assert_close(text_to_image.lean_to_noise(even, 0.0), even)
+    leaning = text_to_image.lean_to_noise(even, 0.6)
+    assert (leaning > 0.5).float().mean().item() == pytest.approx(0.8, abs=0.002)  # 0.6, and half of the other 0.4
+    assert leaning.diff().min() > 0
+    assert 0 < leaning[0] < 0.01 < 0.99 < leaning[-1] < 1
 
 
 # Models
