@@ -65,6 +65,7 @@ def test_a_branch_without_a_change_is_the_run_and_with_one_another_picture(page)
     page.locator("#t2i-branch-go").click()
     expect(result).to_contain_text("same picture to the last bit", timeout=PATIENCE_MS)
     expect(page.locator("#t2i-branch-film figure")).to_have_count(2)
+    expect(page.locator("#t2i-branch-film output")).to_have_text("20 / 20")  # its first frame is step 5
     expect(page.locator("#t2i-track")).to_contain_text("Branch 1, from step 5")
     guidance = page.locator("#t2i-branch-guidance-scale input[type=number]")
     guidance.fill("15")
