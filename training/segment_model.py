@@ -64,7 +64,8 @@ def embed_prompts(encoder: PromptEncoder, points: torch.Tensor, labels: torch.Te
 
     Returns (B, N, C). The library's own encoder gives the same for all its combinations of clicks and boxes.
     """
-    embedded = encoder.pe_layer.forward_with_coords(points + 0.5, encoder.input_image_size)
+    with torch.autocast(points.device.type, enabled=False):  # bfloat16 would move a click by half a pixel
+        embedded = encoder.pe_layer.forward_with_coords(points + 0.5, encoder.input_image_size)
     embedded = torch.where((labels == PAD)[..., None], 0.0, embedded)
     kinds = [encoder.not_a_point_embed, *encoder.point_embeddings]  # padding, negative, positive, corners
     table = torch.cat([kind.weight for kind in kinds])
@@ -91,7 +92,8 @@ def decode(
     else:
         dense = prompts.mask_downscaling(previous)
     source = embedding.repeat_interleave(count // len(embedding), dim=0) + dense
-    position = prompts.pe_layer((height, width))[None].expand(count, -1, -1, -1)
+    with torch.autocast(embedding.device.type, enabled=False):
+        position = prompts.pe_layer((height, width))[None].expand(count, -1, -1, -1)
     own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
     tokens = torch.cat([own.expand(count, -1, -1), sparse], dim=1)
     tokens, source = decoder.transformer(source, position, tokens)

@@ -13,7 +13,7 @@ import argparse
 import copy
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +83,7 @@ def encode(tokeniser: TokeniseModel, pictures: torch.Tensor) -> torch.Tensor:
 
 def make_grids(options: argparse.Namespace, split: str, *, crops: int) -> Grids:
     """Codes of the drawings of a split, as they are and mirrored, and of ``crops`` crops of photographs."""
-    tokeniser = load_folder("tokeniser", options.tokeniser, placement=CPU)
+    tokeniser = load_folder("tokeniser", options.tokeniser, placement=replace(CPU, device=options.device))
     drawings = load_drawings(options.data, split, packs=options.drawings)[:: options.every]
     white = (on_white(load_pixels(options.data, drawings)) * 255).round().to(torch.uint8)
     photographs = Crops({"sharp": load_pictures(options.data, options.sharp, split, every=options.every)}, seed=0)
