@@ -40,8 +40,7 @@ def generate(
         "guidance_scale": guidance_scale, "sampler": sampler, "eta": eta, "width": width, "height": height,
         "batch": batch, "seed": asked.read_seed(seed),
     }  # fmt: skip
-    run = parts.made(parts.load(model), values)
-    denoising = _finished(run)
+    denoising = parts.finished(parts.made(parts.load(model), values))
     drawn = result.run(denoising, sessions.of(gr.Request()).folder).drawn  # of a session of its own
     return {
         "pictures": [_file(one.path) for one in drawn],
@@ -59,15 +58,6 @@ def tokenise_prompt(prompt: str, model: str = "", lang: str = "en") -> dict:
         lang: en or zh, the language of error sentences
     """
     return prompt_strip.plain(prompt_strip.tokens(prompt, model))
-
-
-def _finished(run):
-    """What a run returns at its end; its steps take the device one by one."""
-    while True:
-        try:
-            next(run)
-        except StopIteration as ended:
-            return ended.value
 
 
 def _file(path) -> dict:

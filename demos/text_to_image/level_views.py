@@ -62,9 +62,14 @@ def _block(part, slowest: float) -> str:
     shape = " × ".join(map(str, part.shape))
     bar = f'<i style="width:{100 * part.ms / slowest:.0f}%"></i>'
     return (
-        f'<tr><th scope="row"><code>{html.escape(part.name)}</code>{entering}</th><td class="numbers">{shape}</td>'
+        f'<tr><th scope="row"><code>{_named(part.name)}</code>{entering}</th><td class="numbers">{shape}</td>'
         f'<td class="n">{_counted(part.parameters)}</td><td class="n">{part.ms:.1f} ms{bar}</td></tr>'
     )
+
+
+def _named(name: str) -> str:
+    """The part's name, which may go on in the next line after an underscore."""
+    return html.escape(name).replace("_", "_<wbr>")
 
 
 def _counted(n: int) -> str:

@@ -62,8 +62,13 @@ def _of(name: str, level, k: int, shared: parts.Shared, request: gr.Request):
         return WRITERS[name](parts.load(denoising.model_id), denoising, check_step(k, denoising))
     if shared.stored is None or sessions.of(request).get(parts.SHOWN) is not None:
         return level_views.empty()
-    said = shared.stored.said[name]
-    return said if name == "blocks" else said[min(k, len(said) - 1)]
+    said = shared.stored.said
+    if name == "numbers":
+        return said["numbers"][min(k, len(said["numbers"]) - 1)]
+    if k == said["blocks_step"]:
+        return said["blocks"]
+    denoising = parts.finished(parts.ensured(request, shared))
+    return blocks(parts.load(denoising.model_id), denoising, check_step(k, denoising))
 
 
 def blocks(model, denoising, k: int) -> str:
@@ -85,11 +90,11 @@ def numbers(model, denoising, k: int) -> str:
 WRITERS = {"blocks": blocks, "numbers": numbers}
 
 
-def stored(model, denoising) -> dict[str, Any]:
-    """What `Stored.said` holds for both levels: the parts of a step in the middle, the numbers of every step."""
-    n = len(denoising.steps)
-    blocks(model, denoising, n // 2)  # the second time shows the milliseconds after the first
+def stored(model, denoising, k: int) -> dict[str, Any]:
+    """What `Stored.said` holds for both levels: the parts at step k, the numbers of every step."""
+    blocks(model, denoising, k)  # the second time shows the milliseconds after the first
     return {
-        "blocks": blocks(model, denoising, n // 2),
-        "numbers": [numbers(model, denoising, k) for k in range(n)],
+        "blocks": blocks(model, denoising, k),
+        "blocks_step": k,
+        "numbers": [numbers(model, denoising, number) for number in range(len(denoising.steps))],
     }

@@ -19,7 +19,11 @@ def lay_out(page, shared: parts.Shared, *, stored_folder=None, last: Callable[[g
     last: lays out further tabs behind these.
     """
     view(STYLE)
-    first = reel.stored(stored_folder, sessions.cache() / "stored") if stored_folder else None
+    first = (
+        reel.stored(stored_folder, sessions.cache() / "stored" / "text_to_image" / stored_folder.name)
+        if stored_folder
+        else None
+    )
     with gr.Tabs(elem_id="t2i-panels", overflow_behavior="wrap") as tabs:
         with gr.Tab(t("text_to_image.panel_machine"), id="machine"):
             machine = machine_panel.lay_out(page, shared, stored=first)

@@ -111,6 +111,15 @@ def ensured(request: gr.Request, shared: Shared) -> Generator:
     return denoising
 
 
+def finished(run: Generator):
+    """What a run returns at its end; its steps are not looked at."""
+    while True:
+        try:
+            next(run)
+        except StopIteration as ended:
+            return ended.value
+
+
 def made(model, fields: dict[str, Any], edit=None) -> Generator:
     """Generate with these fields of `Settings`: yields a `Progress` a step, the device taken for each, and returns
     the `Denoising`. Raises UserError."""

@@ -41,12 +41,16 @@ class Stored:
 
     def drawn(self) -> tuple[Drawn, ...]:
         """The picture, copied to where the page may fetch files."""
-        place = sessions.cache() / "stored" / "text_to_image" / self.folder.name
-        place.mkdir(parents=True, exist_ok=True)
-        path = place / self.said["picture"]
-        if not path.is_file():
-            shutil.copyfile(self.folder / path.name, path)
+        path, source = self.cache / self.said["picture"], self.folder / self.said["picture"]
+        self.cache.mkdir(parents=True, exist_ok=True)
+        if not (path.is_file() and path.read_bytes() == source.read_bytes()):  # or an earlier version's
+            shutil.copyfile(source, path)
         return (Drawn(path, self.settings["seed"]),)
+
+    @property
+    def cache(self) -> Path:
+        """Where its files are copied to for the page; each language has files of the same names."""
+        return sessions.cache() / "stored" / "text_to_image" / self.folder.name
 
 
 @cache
@@ -89,13 +93,14 @@ def make() -> None:
         (one,) = result.write(denoising, folder / "picture")
         shutil.move(one.path, folder / one.path.name)
         (folder / "picture").rmdir()
-        reel.save(reel.of(model, denoising, _at_once), folder)
+        film = reel.of(model, denoising, _at_once)
+        reel.save(film, folder)
         facts = result.facts(denoising, None, live=False)
         said = {
             "picture": one.path.name,
             "strip": prompt_strip.plain(prompt_strip.tokens(settings.prompt, MODEL)),
             **asdict(facts),
-            **levels.stored(model, denoising),
+            **levels.stored(model, denoising, film.start),
         }
         data = {"model": MODEL, "settings": asdict(denoising.settings), "said": said, "made_of": made_of()}
         (folder / "result.json").write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
