@@ -118,6 +118,18 @@ def status_line(**kwargs) -> gr.HTML:
     return gr.HTML("", elem_classes="lucida-status", **kwargs)
 
 
+def stopped(request: gr.Request) -> str:
+    """The handler of Cancel for a status line: what it says once the session's job has ended, since an update of
+    the job that was on its way would else come after it.
+
+        stop.click(None, cancels=[running])  # first: the page deals with a press's listeners one after the other
+        stop.click(jobs.stopped, None, status, **jobs.SHORT)
+    """
+    with _FREED:
+        _FREED.wait_for(lambda: request.session_hash not in _BUSY, timeout=REPLACING_S)
+    return spans("shell.cancelled")
+
+
 def waiting(place: int) -> str:
     """The status line of a job that is the `place`-th in the line, from 1."""
     return spans("shell.waiting", place=place)

@@ -12,7 +12,6 @@ import numpy as np
 
 from demos.shell import jobs, links, model_switch, results, sessions
 from demos.shell.components.film import Film, frames
-from demos.shell.words import spans
 from demos.text_to_image import asked as asking
 from demos.text_to_image import history, parts, result, views
 from demos.text_to_image.asked import Asked
@@ -199,7 +198,8 @@ def wire(page, asked: Asked, panel: Panel, *, starter: Starter) -> None:
     for name, button in asked.examples.items():
         taken = button.click(jobs.short(_example(name)), [page.lang], [asked.prompt, asked.seed], **jobs.SHORT)
         going.append(taken.then(trigger_mode="multiple", **run))
-    asked.stop.click(lambda: spans("shell.cancelled"), None, panel.status, cancels=going, **jobs.SHORT)
+    asked.stop.click(None, cancels=going)  # first: the page deals with a press's listeners one after the other
+    asked.stop.click(jobs.stopped, None, panel.status, **jobs.SHORT)
 
 
 # On a phone the result lies under the controls.

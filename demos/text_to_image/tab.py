@@ -55,11 +55,11 @@ def build(page) -> None:
 
     panels.lay_out(page, shared, stored_folder=start.stored and start.stored.folder, last=last)
     panel = make_panel.Panel(code=code, model_facts=switches[0].facts, **made)
+    prompt_strip.wire(page, strip, question.prompt, question.model, starter=starter)
     make_panel.wire(page, question, panel, starter=starter)
     make_panel.wire_tools(page, question, panel)
     restore.wire(page, question, panel, intake)
     levels.wire(page, shared, level)
-    prompt_strip.wire(page, strip, question.prompt, question.model, starter=starter)
 
 
 def warm() -> None:

@@ -113,6 +113,18 @@ def test_a_session_has_one_long_job_and_a_cancelled_one_makes_room():
     other.close()
 
 
+def test_cancel_speaks_after_the_job_has_ended():
+    first, told = counting(5, "en", ALICE), []
+    next(first)
+    cancel = threading.Thread(target=lambda: told.append(jobs.stopped(ALICE)))
+    cancel.start()
+    cancel.join(timeout=0.2)
+    assert told == []
+    first.close()
+    cancel.join(timeout=10)
+    assert "Stopped" in told[0] and "已停止" in told[0]
+
+
 def test_jobs_beyond_those_at_once_are_told_their_place():
     status = gr.HTML(render=False)
     waiting = jobs.long(counting.__wrapped__, status=status)
