@@ -56,7 +56,8 @@ def data(tmp_path_factory) -> Path:
 def options(data: Path, out: Path, steps: int, *more: str) -> list[str]:
     paths = ["--data", str(data), "--teachers", str(data), "--out", str(out), "--device", "cpu"]
     packs = ["--photos", "--drawings", "--sharp", "masks_objects"]
-    shape = ["--patch", "4", "--layers", "1", "--widths", "16", "16", "--codes", "16", "--code-width", "4", "--latent-width", "8"]
+    widths = ["--widths", "16", "16", "--code-width", "4", "--latent-width", "8"]
+    shape = ["--patch", "4", "--layers", "1", "--codes", "16", *widths]
     sizes = ["--crops", "4", "--crop-px", "32", "--large-crops", "2", "--large-px", "64"]
     return [*paths, *packs, *shape, *sizes, "--steps", str(steps), *more]
 
