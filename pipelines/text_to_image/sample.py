@@ -212,7 +212,7 @@ def _finish(run: Run, steps: list[Step], latents: torch.Tensor) -> Denoising:
     return Denoising(
         model_id=run.model.id,
         settings=run.settings,
-        notes=run.notes + run.doctor.notes(),
+        notes=run.notes + run.model.plan.notes + run.doctor.notes(),
         conditioning=steps[-1].conditioning,
         start=run.start,
         steps=tuple(steps),

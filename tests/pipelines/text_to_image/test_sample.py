@@ -11,7 +11,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from pipelines.runtime.device import Placement
-from pipelines.runtime.errors import UserError
+from pipelines.runtime.errors import Note, UserError
 from pipelines.text_to_image import samplers
 from pipelines.text_to_image.models import wrap
 from pipelines.text_to_image.sample import generate
@@ -245,3 +245,10 @@ def test_schedulers_are_made_anew_for_each_run(tiny_model):
     assert torch.equal(second.latents, draw(tiny_model, steps=7, seed=3).latents)
     assert vars(tiny_model.pipeline.scheduler) == before
     assert isinstance(tiny_model.pipeline.scheduler, DDIMScheduler)
+
+
+def test_a_run_says_how_the_model_was_placed(tiny_model):
+    note = Note("errors.note_vae_float32")
+    placed = dataclasses.replace(tiny_model, plan=dataclasses.replace(tiny_model.plan, notes=(note,)))
+    *_, run = generate(placed, Settings("a cat", steps=1, width=64, height=64))
+    assert note in run.notes
