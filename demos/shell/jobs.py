@@ -16,7 +16,7 @@ import logging
 import secrets
 import threading
 import typing
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import gradio as gr
@@ -118,12 +118,15 @@ def status_line(**kwargs) -> gr.HTML:
     return gr.HTML("", elem_classes="lucida-status", **kwargs)
 
 
-def stopped(request: gr.Request) -> str:
-    """The handler of Cancel for a status line: what it says once the session's job has ended, since an update of
-    the job that was on its way would else come after it.
+def wire_stop(stop: gr.Button, running: Sequence, *, status: gr.HTML) -> None:
+    """Let a button cancel these long jobs; the status line then says so."""
+    stop.click(None, cancels=list(running))  # first: the page deals with a press's listeners one after the other
+    stop.click(stopped, None, status, **SHORT)
 
-        stop.click(None, cancels=[running])  # first: the page deals with a press's listeners one after the other
-        stop.click(jobs.stopped, None, status, **jobs.SHORT)
+
+def stopped(request: gr.Request) -> str:
+    """What a status line says after Cancel, once the session's job has ended: an update of the job that was on its way
+    would else come after it.
     """
     with _FREED:
         _FREED.wait_for(lambda: request.session_hash not in _BUSY, timeout=REPLACING_S)

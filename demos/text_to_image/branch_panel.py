@@ -15,7 +15,7 @@ from demos.shell.components.heat import HeatMap, ready
 from demos.shell.words import spans, t
 from demos.text_to_image import machine_panel, machine_views, parts, reel, tracks
 from demos.text_to_image.asked import GUIDANCE, SAMPLERS, START
-from demos.text_to_image.machine import StepChoice, check_step, view, wire_stop
+from demos.text_to_image.machine import StepChoice, check_step, view
 from demos.text_to_image.panel_views import framed, sentence, text, word
 
 CHANGES = ("prompt", "negative_prompt", "guidance_scale", "sampler", "eta")
@@ -125,7 +125,7 @@ def _wire(page, shared: parts.Shared, machine: machine_panel.Panel, panel: Panel
     inputs = [machine.track, panel.step, *panel.form.inputs, page.lang]
     outputs = [*panel.outputs, machine.track, machine.machine]
     branching = go.click(jobs.long(on_branch, status=panel.status), inputs, outputs, **jobs.LONG)
-    wire_stop(stop, [branching], status=panel.status)
+    jobs.wire_stop(stop, [branching], status=panel.status)
 
 
 def on_track(track, lang, request: gr.Request):

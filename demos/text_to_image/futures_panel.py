@@ -11,7 +11,7 @@ from demos.shell import jobs, sessions
 from demos.shell.components.heat import HeatMap, ready
 from demos.shell.words import spans, t
 from demos.text_to_image import futures_views, machine_panel, parts, tracks
-from demos.text_to_image.machine import StepChoice, check_step, view, wire_stop
+from demos.text_to_image.machine import StepChoice, check_step, view
 from demos.text_to_image.panel_views import coarsened, text
 from pipelines.runtime.errors import UserError
 
@@ -87,7 +87,7 @@ def _wire(page, shared, machine: machine_panel.Panel, panel: Panel, *, go, prese
         moved = presets[name].click(None, panel.step, panel.step, js=js, api_visibility="private")
         running.append(moved.then(both, inputs, panel.outputs, **jobs.LONG))
     running.append(at_eta.click(one, [machine.track, panel.step, panel.eta, page.lang], panel.outputs, **jobs.LONG))
-    wire_stop(stop, running, status=panel.status)
+    jobs.wire_stop(stop, running, status=panel.status)
     cleared = [*panel.outputs]
     shared.finished.change(jobs.short(lambda lang: _emptied()), [page.lang], cleared, **jobs.SHORT)
 

@@ -1,16 +1,14 @@
 """The time machine and the step that the whole tab stands at, as components: scrubbed in the browser alone."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from demos.shell import jobs
 from demos.shell.components import colours
 from demos.shell.components.parts import script
-from demos.shell.words import both, spans
+from demos.shell.words import both
 from pipelines.runtime.errors import UserError
 
 _HERE = Path(__file__).parent
@@ -35,17 +33,6 @@ def files(name: str) -> dict[str, str]:
 def view(value: str = "", **kwargs: Any) -> gr.HTML:
     """HTML that the views wrote."""
     return gr.HTML(value, apply_default_css=False, **kwargs)
-
-
-def wire_stop(stop: gr.Button, running: Sequence, *, status: gr.HTML) -> None:
-    """Let a button cancel these events; the status line then says so.
-
-    What a cancelled event had sent already may arrive after that: its end says so once more, as it does after an error.
-    """
-    told = spans("shell.cancelled")
-    stop.click(lambda: told, None, status, cancels=list(running), **jobs.SHORT)
-    for event in running:
-        event.failure(None, None, status, js=f"() => {json.dumps(told)}", api_visibility="private")
 
 
 class TimeMachine(gr.HTML):

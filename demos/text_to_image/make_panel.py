@@ -198,8 +198,7 @@ def wire(page, asked: Asked, panel: Panel, *, starter: Starter) -> None:
     for name, button in asked.examples.items():
         taken = button.click(jobs.short(_example(name)), [page.lang], [asked.prompt, asked.seed], **jobs.SHORT)
         going.append(taken.then(trigger_mode="multiple", **run))
-    asked.stop.click(None, cancels=going)  # first: the page deals with a press's listeners one after the other
-    asked.stop.click(jobs.stopped, None, panel.status, **jobs.SHORT)
+    jobs.wire_stop(asked.stop, going, status=panel.status)
 
 
 # On a phone the result lies under the controls.

@@ -13,7 +13,7 @@ from demos.shell import arrays, jobs, sessions
 from demos.shell.components.heat import HeatMap, ready
 from demos.shell.words import both, t
 from demos.text_to_image import machine_panel, parts, replay_views, tracks
-from demos.text_to_image.machine import StepChoice, check_step, files, view, wire_stop
+from demos.text_to_image.machine import StepChoice, check_step, files, view
 from demos.text_to_image.panel_views import text
 
 KEPT = "text_to_image.attention"  # session: (the Denoising, {step: what the page got})
@@ -75,7 +75,7 @@ def _wire(page, shared, machine: machine_panel.Panel, panel: Panel, *, tab: gr.T
     handler, inputs = jobs.long(on_step, status=panel.status), [machine.track, panel.step, page.lang]
     running = [event(handler, inputs, [panel.status, panel.replay], **jobs.LONG) for event in (go.click, tab.select)]
     running.append(panel.step.edit(handler, inputs, [panel.status, panel.replay], **jobs.LONG))
-    wire_stop(stop, running, status=panel.status)
+    jobs.wire_stop(stop, running, status=panel.status)
     panel.replay.edit(None, panel.replay, panel.heat, js="value => value?.heat ?? null", api_visibility="private")
     cleared = [panel.status, panel.replay, panel.heat]
     shared.finished.change(lambda: ("", None, None), None, cleared, **jobs.SHORT)

@@ -113,7 +113,7 @@ def _wire(page, asked: Asked, panel: Panel, *, quick, run, which, test, stop) ->
     occlude, check = (jobs.long(handler, status=panel.status) for handler in (on_occlusion, on_test))
     occluding = run.click(occlude, [*inputs, page.lang], maps, **jobs.LONG)
     testing = test.click(check, [*inputs, which, page.lang], [panel.status, panel.test], **jobs.LONG)
-    stop.click(lambda: spans("shell.cancelled"), None, panel.status, cancels=[occluding, testing], **jobs.SHORT)
+    jobs.wire_stop(stop, [occluding, testing], status=panel.status)
 
 
 def on_gradient(picture, labels, templates, crop, model, label_a, label_b, lang, request: gr.Request):

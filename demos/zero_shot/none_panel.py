@@ -42,7 +42,7 @@ def lay_out(page, asked: Asked, refusal: dict | None) -> Panel:
     status = jobs.status_line()
     outputs = [status, shown, bank, stop]
     reading = bank.click(jobs.long(on_bank, status=status), [*asked.inputs, page.lang], outputs, **jobs.LONG)
-    stop.click(lambda: spans("shell.cancelled"), None, status, cancels=[reading], **jobs.SHORT)
+    jobs.wire_stop(stop, [reading], status=status)
     return Panel(shown, bank, stop, status)
 
 
