@@ -85,7 +85,7 @@ def lay_out(page, shared: parts.Shared, machine: machine_panel.Panel) -> Panel:
 
 def _form(settings: dict) -> Form:
     def made(kind, name: str, *given, **options):
-        options = {"interactive": True, "min_width": 160, "elem_id": f"t2i-branch-{name.replace('_', '-')}", **options}
+        options = {"interactive": True, "min_width": 200, "elem_id": f"t2i-branch-{name.replace('_', '-')}", **options}
         return kind(*given, label=t(f"text_to_image.branch_{name}"), **options)
 
     with gr.Row():

@@ -22,12 +22,12 @@ class Example:
 
 
 OFFERED = (
-    Example("apple", 1),
-    Example("penguin", 2),
-    Example("owl", 3),
-    Example("dragon", 4),
-    Example("balloon", 5),
-    Example("blue_house", 6),
+    Example("book", 2),
+    Example("potion", 2),
+    Example("face", 2),
+    Example("heart", 3),
+    Example("sword", 6),
+    Example("car", 3),
 )
 
 
