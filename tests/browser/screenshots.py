@@ -22,13 +22,14 @@ COLOURS = 256  # a palette: a quarter of the bytes, and the page is mostly paper
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: its file's stem, the address, the window in CSS pixels."""
+    """One picture: its file's stem, the address, the window in CSS pixels. ready: what stands there when it is whole."""
 
     name: str
     query: str
     width: int
     height: int
     scale: float = 1.0
+    ready: tuple[str, ...] = ("#zs-quarrel tbody tr", "#zs-picture img:visible, #zs-picture canvas:visible")
 
 
 SHOTS = (
@@ -36,6 +37,7 @@ SHOTS = (
     Shot("dark", "?tab=zero_shot&lang=en&__theme=dark", 1280, 1000),
     Shot("chinese", "?tab=zero_shot&lang=zh", 1280, 1000),
     Shot("phone", "?tab=zero_shot&lang=zh", 375, 1600, 1.5),
+    Shot("text_to_image", "?tab=text_to_image&lang=en", 1280, 1720, ready=("#ti-pictures img", "#t2i-machine canvas")),
 )
 
 
@@ -45,8 +47,8 @@ def take(browser, url: str, shot: Shot) -> Image.Image:
     page = context.new_page()
     page.set_default_timeout(120_000)
     page.goto(url + shot.query)
-    page.locator("#zs-quarrel tbody tr").first.wait_for()
-    page.locator("#zs-picture img:visible, #zs-picture canvas:visible").first.wait_for()
+    for selector in shot.ready:
+        page.locator(selector).first.wait_for()
     page.wait_for_function("[...document.images].every(image => image.complete && (image.naturalWidth || !image.src))")
     picture = Image.open(io.BytesIO(page.screenshot()))
     context.close()
