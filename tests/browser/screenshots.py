@@ -22,7 +22,7 @@ COLOURS = 256  # a palette: a quarter of the bytes, and the page is mostly paper
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: its file's stem, the address, the window in CSS pixels. ready: what stands there when it is whole."""
+    """One picture: its file's stem, the address, the window in CSS pixels. ready: what must stand there."""
 
     name: str
     query: str
