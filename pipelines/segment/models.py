@@ -1,12 +1,17 @@
-"""SAM through segment_anything's own classes: from a small config to a ``Sam`` of any size (arXiv 2304.02643)."""
+"""SAM through segment_anything's own classes, and the few calls that SAM 2.1 answers too (arXiv 2304.02643).
+
+``square``, ``encode_image`` and ``decode`` are the seam: what builds on them need not know the family of a model.
+"""
 
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.utils.transforms import ResizeLongestSide
 from torch import nn
 
 from pipelines.runtime.device import Placement
@@ -45,12 +50,128 @@ class SamConfig:
 
 @dataclass(frozen=True, eq=False)
 class SegmentModel:
-    """A loaded SAM in evaluation mode. module: goes into SamPredictor and SamAutomaticMaskGenerator unchanged."""
+    """A loaded SAM in evaluation mode, without gradients.
+
+    family: "sam" (MobileSAM too: its prompt encoder and mask decoder are SAM's) or "sam2". module: segment_anything's
+    ``Sam``, which goes into SamPredictor and SamAutomaticMaskGenerator unchanged, or transformers' ``Sam2Model``.
+    dtype: of image encoder and mask decoder. The prompt encoder stays in float32: in bfloat16 a click of a large
+    picture would move by pixels.
+    """
 
     id: str
-    module: Sam
+    family: str
+    module: nn.Module
     device: str
     dtype: torch.dtype
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that the encoder reads, in pixels."""
+        return self.module.prompt_encoder.input_image_size if self.is_sam2 else self.module.image_encoder.img_size
+
+    @property
+    def mask_side(self) -> int:
+        """Side of the mask logits, in cells: four times that of the embedding."""
+        return self.module.prompt_encoder.mask_input_size[0]
+
+    @property
+    def channels(self) -> int:
+        """Width of the embedding and of the decoder's tokens."""
+        return self.module.prompt_encoder.no_mask_embed.weight.shape[1]
+
+    @property
+    def is_sam2(self) -> bool:
+        """Whether the module is transformers' ``Sam2Model``."""
+        return self.family == "sam2"
+
+
+def input_size(model: SegmentModel, height: int, width: int) -> tuple[int, int]:
+    """Rows and columns that a picture takes in the model's square.
+
+    SAM keeps the proportions and pads below and to the right; SAM 2 stretches the picture to the whole square. A
+    point (x, y) of the picture lies at (x * columns / width, y * rows / height) in the square for both.
+    """
+    if model.is_sam2:
+        return model.image_size, model.image_size
+    return ResizeLongestSide.get_preprocess_shape(height, width, model.image_size)
+
+
+def square(model: SegmentModel, pixels: np.ndarray) -> torch.Tensor:
+    """Resize, normalise and pad a picture as the library does.
+
+    Args:
+        pixels: (H, W, 3) uint8, RGB.
+
+    Returns:
+        (1, 3, S, S) float32 on the model's device, S = ``image_size``.
+    """
+    if model.is_sam2:
+        from pipelines.segment import sam2
+
+        return sam2.square(pixels, side=model.image_size).to(model.device)
+    resized = ResizeLongestSide(model.image_size).apply_image(pixels)
+    picture = torch.as_tensor(resized, device=model.device).permute(2, 0, 1).contiguous()[None]
+    return model.module.preprocess(picture.float())
+
+
+def encode_image(model: SegmentModel, squared: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """Run the image encoder, the expensive half of a SAM, once a picture.
+
+    Args:
+        squared: (1, 3, S, S) float32, from ``square``.
+
+    Returns:
+        features (1, C, h, w) in the model's dtype; and SAM 2's two high-resolution maps, (1, C/8, 4h, 4w) and
+        (1, C/4, 2h, 2w), which its decoder adds on the way up; nothing for SAM.
+    """
+    with torch.inference_mode():
+        if model.is_sam2:
+            from pipelines.segment import sam2
+
+            return sam2.encode_image(model.module, squared.to(model.dtype))
+        return model.module.image_encoder(squared.to(model.dtype)), ()
+
+
+def decode(
+    model: SegmentModel,
+    features: torch.Tensor,
+    *,
+    points: torch.Tensor | None = None,
+    labels: torch.Tensor | None = None,
+    boxes: torch.Tensor | None = None,
+    masks: torch.Tensor | None = None,
+    extra: tuple[torch.Tensor, ...] = (),
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Run prompt encoder and mask decoder for B prompts on one picture, all four mask tokens of each.
+
+    The library's ``forward`` returns tokens 1 to 3 (multimask) or token 0 of the same computation.
+
+    Args:
+        features, extra: from ``encode_image``.
+        points: (B, N, 2) float32, x and y in pixels of the model's square, counted like an array's indices: the
+            encoder itself adds the half pixel to the middle. labels: (B, N), 1 for a positive click, 0 negative.
+        boxes: (B, 4) float32, left, top, right, bottom in the same pixels.
+        masks: (B, 1, m, m) float32, logits of an earlier answer, m = ``mask_side``.
+
+    Returns:
+        logits (B, 4, m, m) and predicted IoU (B, 4), both float32.
+    """
+    with torch.inference_mode():
+        if model.is_sam2:
+            from pipelines.segment import sam2
+
+            logits, iou = sam2.decode(model.module, features, extra, points, labels, boxes, masks)
+        else:
+            prompts, decoder = model.module.prompt_encoder, model.module.mask_decoder
+            clicks = None if points is None else (points, labels)
+            sparse, dense = prompts(points=clicks, boxes=boxes, masks=masks)
+            logits, iou = decoder.predict_masks(
+                image_embeddings=features,
+                image_pe=prompts.get_dense_pe().to(model.dtype),
+                sparse_prompt_embeddings=sparse.to(model.dtype),
+                dense_prompt_embeddings=dense.to(model.dtype),
+            )
+        return logits.float(), iou.float()
 
 
 def create_sam(config: SamConfig) -> Sam:
@@ -113,12 +234,20 @@ def load_folder(model_id: str, folder: Path, *, placement: Placement) -> Segment
     module = create_sam(read_config(folder))
     weights = folder / "model.safetensors"
     load_strict(module, read_safetensors(weights), name=weights.name)
-    module = module.to(device=placement.device, dtype=placement.torch_dtype).eval().requires_grad_(False)
-    return SegmentModel(model_id, module, placement.device, placement.torch_dtype)
+    return wrap(model_id, module, placement=placement)
+
+
+def wrap(model_id: str, module: nn.Module, *, placement: Placement, family: str = "sam") -> SegmentModel:
+    """Move a filled module to its device and number format (see ``SegmentModel``)."""
+    module = module.to(device=placement.device).eval().requires_grad_(False)
+    encoder = module.vision_encoder if family == "sam2" else module.image_encoder
+    for part in (encoder, module.mask_decoder):
+        part.to(placement.torch_dtype)
+    return SegmentModel(model_id, family, module, placement.device, placement.torch_dtype)
 
 
 def load(entry, placement: Placement) -> SegmentModel:
-    """Load a bundled model of the catalogue. The runtime calls this under its lock, once a model.
+    """Load a model of the catalogue. The runtime calls this under its lock, once a model.
 
     Raises:
         UserError: as ``load_folder``.

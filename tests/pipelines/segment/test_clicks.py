@@ -1,7 +1,4 @@
 import numpy as np
-import pytest
-
-pytest.importorskip("cv2", reason="training/requirements.txt is not installed: no cv2")
 
 from pipelines.segment.clicks import Click, box_of, deepest, first_click, intersection_over_union, next_click
 

@@ -2,9 +2,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-
-pytest.importorskip("segment_anything", reason="training/requirements.txt is not installed: no segment_anything")
-
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 
 from pipelines.runtime.device import CPU
