@@ -107,8 +107,20 @@ def test_no_text_names_the_machine_it_was_written_on():
 def test_every_picture_is_an_example_with_a_credit():
     pictures = {path.name for path in EXAMPLES.iterdir() if path.suffix in {".jpg", ".png", ".webp"}}
     credits = (EXAMPLES / "CREDITS.md").read_text(encoding="utf-8")
-    assert pictures == {example["file"] for example in examples()}
+    named = [example[field] for example in examples() for field in ("file", "masks") if field in example]
+    assert pictures == set(named)
     assert pictures == set(re.findall(r"^\| `([^`]+)` \|", credits, re.MULTILINE))
+
+
+def test_masks_fit_their_picture_and_name_every_region():
+    (entry,) = [example for example in examples() if "masks" in example]
+    with Image.open(EXAMPLES / entry["file"]) as picture, Image.open(EXAMPLES / entry["masks"]) as masks:
+        assert picture.size == masks.size
+        present = {value for _, value in masks.getcolors()} - {0}
+    objects = [set(one["regions"]) for one in entry["objects"]]
+    assert set.union(*objects) == present
+    assert any(a < b for a in objects for b in objects)
+    assert all(one["name"].keys() == {"en", "zh"} for one in entry["objects"])
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example["file"])

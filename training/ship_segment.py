@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 
-from pipelines.runtime.manifest import sha256_of
 from pipelines.segment.models import SamConfig
 from training.segment import save_model
 from training.segment_model import Student
