@@ -15,6 +15,8 @@ from pipelines.runtime.errors import UserError
 from pipelines.runtime.pictures import Picture
 
 TOOLS = ("point", "box", "brush", "crop")
+# A component that is more than a canvas puts its own scripts between these and canvas_begin.js.
+CANVAS_SCRIPTS = ("common.js", "intake.js", "canvas.js", "canvas_paint.js", "canvas_hands.js")
 CANVAS_WORDS = [
     *(*TOOLS, "negative", "negative_hint", "crop_hint", "undo", "redo", "clear", "zoom_in", "zoom_out"),
     *("canvas", "toolbar", "at_place", "marks_said"),
@@ -25,15 +27,19 @@ class Canvas(PictureInput):
     """tools: those offered, in this order. A new picture comes without marks."""
 
     def __init__(self, value: Any = None, *, tools: Sequence[str] = ("point", "box", "brush"), **kwargs: Any):
-        if not tools or set(tools) - set(TOOLS):
-            raise ValueError(f"tools must be some of {TOOLS}, got {tools}")
+        if not tools or set(tools) - set(self._offers()):
+            raise ValueError(f"tools must be some of {self._offers()}, got {tools}")
         super().__init__(value, tools=list(tools), **kwargs)
+
+    def _offers(self) -> Sequence[str]:
+        """The tools that there are, from which `tools` are chosen."""
+        return TOOLS
 
     def _files(self) -> dict[str, str]:
         return {
             "html_template": template("canvas.html"),
             "css_template": template("picture.css") + template("canvas.css"),
-            "js_on_load": script("common.js", "intake.js", "canvas.js", "canvas_paint.js", "canvas_hands.js"),
+            "js_on_load": script(*CANVAS_SCRIPTS, "canvas_begin.js"),
         }
 
     def _words(self) -> list[str]:

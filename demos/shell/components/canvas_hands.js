@@ -183,8 +183,3 @@ function describe(sentence) {
   able();
   layout();
 }
-img.addEventListener("load", layout);
-addEventListener("lucida-lang", label);
-new ResizeObserver(layout).observe(view);
-label();
-begin();

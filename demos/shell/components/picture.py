@@ -60,7 +60,7 @@ class PictureInput(gr.HTML):
             value,
             **self._files(),
             apply_default_css=False,
-            words=both(*(f"components.{name}" for name in self._words())),
+            words=both(*(name if "." in name else f"components.{name}" for name in self._words())),
             limit_bytes=LIMITS.file_bytes,
             picks=picks,
             offered=[
@@ -78,6 +78,7 @@ class PictureInput(gr.HTML):
         }
 
     def _words(self) -> list[str]:
+        """Keys of the words that the scripts write: of this package by their last part, of others whole."""
         return WORDS
 
     @server
