@@ -12,6 +12,7 @@ Writes ``runs/segment/sam``: checkpoint, curve, sheet (picture and truth, one cl
 
 import argparse
 import copy
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
 from pipelines.runtime.device import CPU
-from pipelines.segment.clicks import box_of, first_click
+from pipelines.segment.clicks import Click, box_of, first_click
 from pipelines.segment.models import SamConfig, load_folder, write_config
 from training.ahead import Ahead
 from training.evaluate_segment import best, chosen_objects, click_masks, figures_of, measure
@@ -71,15 +72,19 @@ def draw_object(predictor: SamPredictor, pixels: np.ndarray, truth: np.ndarray) 
     """Four tiles (S, S, 3): the truth, and the masks after one click, five clicks, and with a box."""
     masks = [mask for mask, _ in click_masks(predictor, truth, 5)]
     boxed = best(predictor, truth, box=box_of(truth))[0]
-    scale = SHEET_SIDE / max(truth.shape)
+    return draw_tiles(pixels, [truth, masks[0], masks[-1], boxed], first_click(truth))
+
+
+def draw_tiles(pixels: np.ndarray, masks: Sequence[np.ndarray], click: Click) -> list[np.ndarray]:
+    """A tile (S, S, 3) uint8 for each mask (H, W) bool of a picture (H, W, 3), the second one with the click."""
+    scale = SHEET_SIDE / max(pixels.shape[:2])
     tiles = []
-    for mask in (truth, masks[0], masks[-1], boxed):
+    for mask in masks:
         tinted = np.where(mask[..., None], 0.45 * pixels + 0.55 * MARK, pixels).astype(np.uint8)
         small = cv2.resize(tinted, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)[:SHEET_SIDE, :SHEET_SIDE]
         tile = np.full((SHEET_SIDE, SHEET_SIDE, 3), 255, np.uint8)
         tile[: small.shape[0], : small.shape[1]] = small
         tiles.append(tile)
-    click = first_click(truth)
     cv2.circle(tiles[1], (round(click.x * scale), round(click.y * scale)), 3, (255, 255, 0), -1)
     return tiles
 
