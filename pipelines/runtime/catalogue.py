@@ -55,6 +55,27 @@ class Hub:
 
 
 @dataclass(frozen=True)
+class Web:
+    """One file at the address where its authors publish it, told by its SHA-256.
+
+    A pickle among them is one of the catalogue's ``published`` ones: only those are ever read.
+    """
+
+    url: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The published name of the file."""
+        return self.url.rsplit("/", 1)[-1]
+
+    @property
+    def known_hashes(self) -> Mapping[str, str]:
+        """{file: SHA-256}."""
+        return {self.name: self.sha256}
+
+
+@dataclass(frozen=True)
 class LocalFile:
     """A file (or a folder with open_clip_config.json) in the operator's models folder, by its name there."""
 
@@ -85,7 +106,7 @@ class Entry:
     topic: str
     role: str
     title: dict[str, str]
-    source: Bundled | Hub | LocalFile
+    source: Bundled | Hub | Web | LocalFile
     loader: str
     architecture: str
     pretrained: str | None
@@ -108,8 +129,8 @@ class Entry:
 
     @property
     def origin(self) -> str:
-        """ "bundled", "hub" or "local"."""
-        return {Bundled: "bundled", Hub: "hub", LocalFile: "local"}[type(self.source)]
+        """ "bundled", "hub", "web" or "local"."""
+        return {Bundled: "bundled", Hub: "hub", Web: "web", LocalFile: "local"}[type(self.source)]
 
 
 @dataclass(frozen=True)
@@ -181,13 +202,15 @@ def _entry(item: dict[str, Any], titles: dict[str, dict[str, str]], models: Path
     return entry
 
 
-def _source(item: dict[str, Any]) -> Bundled | Hub:
+def _source(item: dict[str, Any]) -> Bundled | Hub | Web:
     item = dict(item)
     kind = item.pop("kind")
     if kind == "bundled":
         return Bundled(**{**item, "needs": tuple(item.get("needs", ()))})
+    if kind == "web":
+        return Web(**item)
     if kind != "hub":
-        raise KeyError(f"source kind {kind!r} is neither bundled nor hub")
+        raise KeyError(f"source kind {kind!r} is neither bundled nor hub nor web")
     item["weights"] = tuple(item["weights"])
     item["files"] = tuple(name if isinstance(name, str) else tuple(name) for name in item.get("files", ()))
     return Hub(**{"revision": None, **item})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.runtime import device, hub, local, manifest, weights
-from pipelines.runtime.catalogue import MODELS, Availability, Bundled, Catalogue, Entry, Hub, read_catalogue
+from pipelines.runtime.catalogue import MODELS, Availability, Bundled, Catalogue, Entry, Hub, Web, read_catalogue
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.memory import ModelMemory, is_out_of_memory
 from pipelines.runtime.turns import Turns
@@ -74,8 +74,10 @@ class Runtime:
         match entry.source:
             case Bundled() as source:
                 return self._bundled(source, entry.weights.name)
-            case Hub():
+            case Hub() | Web():
                 found = hub.present(entry, models_dir=self.settings.models_dir)
+                if found is not None and entry.origin == "web":
+                    return Availability("ready", "errors.available_file", {"name": found.weights.name})
                 if found is not None:
                     commit = (hub.commit_of(found) or "?")[:12]
                     return Availability("ready", "errors.available_present", {"commit": commit})
@@ -136,7 +138,7 @@ class Runtime:
             case Bundled(folder=folder):
                 path = self._models / folder
                 return replace(entry, folder=path, weights=path / entry.weights.name)
-            case Hub():
+            case Hub() | Web():
                 found = hub.present(entry, models_dir=self.settings.models_dir)
                 if found is None:
                     raise UserError("errors.model_not_here", title=entry.title, size_mb=f"{entry.bytes / 1e6:,.0f}")
@@ -146,12 +148,12 @@ class Runtime:
     def download(self, model_id: str) -> Iterator[hub.Progress]:
         """Download a model that the catalogue names; a visitor's click starts it, nothing else does."""
         entry = self._base.find(model_id)
-        if not isinstance(entry.source, Hub):
+        if not isinstance(entry.source, Hub | Web):
             raise UserError("errors.model_unknown", model=str(model_id)[:60])
         return hub.download(entry)
 
     def _load(self, entry: Entry, placement: device.Placement) -> Any:
-        if isinstance(entry.source, Hub):
+        if isinstance(entry.source, Hub | Web):
             _check_hashes(entry)
         loader = _loader(entry.loader)
         try:
@@ -182,8 +184,9 @@ class Runtime:
         return next((entry for entry in entries if self.availability(entry).state == "ready"), None)
 
     def _local(self) -> tuple[local.Listed, ...]:
-        ids = tuple(entry.id for entry in self._base.entries)
-        return local.list_folder(self.settings.models_dir, skip=ids)
+        entries = self._base.entries
+        published = (entry.source.name for entry in entries if isinstance(entry.source, Web))
+        return local.list_folder(self.settings.models_dir, skip=(*(entry.id for entry in entries), *published))
 
 
 def _check_hashes(entry: Entry) -> None:

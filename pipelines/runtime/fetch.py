@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import http_get, repo_folder_name
-from huggingface_hub.utils import build_hf_headers, tqdm
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, tqdm
 
 from pipelines.runtime.errors import UserError
 
@@ -67,6 +67,10 @@ def plan(repo: str, *, revision: str | None, choices: Sequence[Sequence[str]], t
 
 def fetch(task: dict[str, Any]) -> None:
     """Download the files of a task (see hub.py), telling of the plan, the bytes and the end."""
+    if "url" in task:
+        fetch_published(task["url"], Path(task["target"]), sha256=task["sha256"], timeout_s=task["timeout_s"])
+        emit("end")
+        return
     repo, revision, timeout_s = task["repo"], task["revision"], task["timeout_s"]
     commit, sizes = plan(repo, revision=revision, choices=task["choices"], timeout_s=timeout_s)
     emit("plan", commit=commit, total=sum(sizes.values()))
@@ -94,21 +98,37 @@ def fetch_blob(
     blob, part = folder / metadata.etag, folder / f"{metadata.etag}.part"
     if blob.exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{part}.lock", timeout=0), part.open("ab") as file:
-        http_get(
-            url,
-            file,
-            resume_size=file.tell(),
-            headers=build_hf_headers(),
-            expected_size=metadata.size,
-            tqdm_class=Meter,
-        )
     # The hub names large files by their SHA-256: what was put together from pieces is compared with it.
     expected = sha256 or (metadata.etag if len(metadata.etag) == 64 else None)
-    if expected:
-        _check(part, expected, name=name)
+    _fill(part, url, size=metadata.size, headers=build_hf_headers(), sha256=expected, name=name)
     part.replace(blob)
+
+
+def fetch_published(url: str, target: Path, *, sha256: str, timeout_s: float) -> None:
+    """Put the file at an address into ``target``, going on from where an earlier download ended.
+
+    It gets its name only when its SHA-256 is the one meant. No token of the hub is sent to other servers.
+    """
+    if target.exists():
+        return
+    answer = get_session().head(url, timeout=timeout_s, follow_redirects=True, headers={"Accept-Encoding": "identity"})
+    hf_raise_for_status(answer)
+    if "text/html" in answer.headers.get("Content-Type", ""):
+        raise UserError("errors.hub_not_hub")
+    size = int(answer.headers.get("Content-Length", 0)) or None
+    emit("plan", commit=None, total=size or 0)
+    part = target.with_name(f"{target.name}.part")
+    _fill(part, url, size=size, headers={"Accept-Encoding": "identity"}, sha256=sha256, name=target.name)
+    part.replace(target)
+
+
+def _fill(part: Path, url: str, *, size: int | None, headers: dict, sha256: str | None, name: str) -> None:
+    """Append what is missing of a file, then check the whole if its SHA-256 is known."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{part}.lock", timeout=0), part.open("ab") as file:
+        http_get(url, file, resume_size=file.tell(), headers=headers, expected_size=size, tqdm_class=Meter)
+    if sha256:
+        _check(part, sha256, name=name)
     Path(f"{part}.lock").unlink(missing_ok=True)
 
 

@@ -1,4 +1,5 @@
-"""Downloads from the Hugging Face Hub: with progress, resumable, given up in seconds when nothing comes."""
+"""Downloads from the Hugging Face Hub and of published files: with progress, resumable, given up in seconds when
+nothing comes."""
 
 import json
 import os
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from pipelines.runtime.catalogue import Entry, Hub, in_folder
+from pipelines.runtime.catalogue import Entry, Hub, Web, in_folder
 from pipelines.runtime.errors import UserError
 
+HUGGING_FACE = "https://huggingface.co"
 PATIENCE_S = 7.5  # with the start of the process, a hub that says nothing is given up within 10 seconds
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,9 +37,14 @@ class Progress:
 def present(entry: Entry, *, models_dir: Path | None = None, cache_dir: Path | None = None) -> Entry | None:
     """The entry with its files' folder, when they are all on this machine; asks no network.
 
-    They may lie in the hub's cache, or in ``models_dir/<entry id>/`` (for machines without a network).
+    They may lie in the hub's cache, or in ``models_dir/<entry id>/`` (for machines without a network). A published
+    file lies in ``models_dir`` under its own name, or where torch.hub keeps what it has downloaded.
     """
     source = entry.source
+    if isinstance(source, Web):
+        folders = (*((models_dir, models_dir / entry.id) if models_dir else ()), cache_dir or torch_cache())
+        found = next((folder for folder in folders if (folder / source.name).is_file()), None)
+        return in_folder(entry, found, weights=source.name) if found else None
     if not isinstance(source, Hub):
         raise ValueError(f"{entry.id} does not come from the hub")
     for folder in _folders(entry, models_dir, cache_dir):
@@ -61,6 +68,12 @@ def _folders(entry: Entry, models_dir: Path | None, cache_dir: Path | None) -> I
     revision = entry.source.revision or "main"
     reference = base / "refs" / revision
     yield base / "snapshots" / (reference.read_text().strip() if reference.is_file() else revision)
+
+
+def torch_cache() -> Path:
+    """The folder of torch.hub's checkpoints, found as torch finds it, without importing torch."""
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "torch")
+    return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def _hub_cache() -> Path:
@@ -91,7 +104,10 @@ def download(
 
 def _follow(entry: Entry, *, patience_s: float, cache_dir: Path | None, endpoint: str | None) -> Iterator[Progress]:
     process = _start(entry, patience_s=patience_s, cache_dir=cache_dir, endpoint=endpoint)
-    host = urlsplit(endpoint or os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
+    address = (
+        entry.source.url if isinstance(entry.source, Web) else endpoint or os.environ.get("HF_ENDPOINT", HUGGING_FACE)
+    )
+    host = urlsplit(address).hostname
     done, total, commit = 0, 0, None
     try:
         for event in _events(process, patience_s):
@@ -121,7 +137,6 @@ def _failure(key: str, values: dict[str, Any], *, host: str | None, done: int) -
 
 
 def _start(entry: Entry, *, patience_s: float, cache_dir: Path | None, endpoint: str | None) -> subprocess.Popen:
-    source = entry.source
     environment = {
         **os.environ,
         # Plain HTTP: it resumes, reports its bytes, and keeps its time limits; the other protocol does not all three.
@@ -138,17 +153,23 @@ def _start(entry: Entry, *, patience_s: float, cache_dir: Path | None, endpoint:
         stdout=subprocess.PIPE,
         text=True,
     )
-    task = {
+    with process.stdin as stdin:
+        json.dump(_task(entry.source, cache_dir) | {"timeout_s": patience_s}, stdin)
+    return process
+
+
+def _task(source: Hub | Web, cache_dir: Path | None) -> dict[str, Any]:
+    """What the process is told to fetch (see fetch.py)."""
+    if isinstance(source, Web):
+        target = (cache_dir or torch_cache()) / source.name
+        return {"url": source.url, "sha256": source.sha256, "target": str(target)}
+    return {
         "repo": source.repo,
         "revision": source.revision,
         "choices": source.choices,
         "hashes": dict(source.known_hashes),
         "cache_dir": str(cache_dir) if cache_dir else None,
-        "timeout_s": patience_s,
     }
-    with process.stdin as stdin:
-        json.dump(task, stdin)
-    return process
 
 
 def _events(process: subprocess.Popen, patience_s: float) -> Iterator[dict[str, Any]]:

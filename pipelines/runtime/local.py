@@ -41,7 +41,7 @@ class Listed:
 def list_folder(models_dir: Path | None, *, skip: tuple[str, ...] = ()) -> tuple[Listed, ...]:
     """What lies in the models folder, sorted by name; files that are no checkpoint at all are left out.
 
-    skip: names of folders that hold the files of catalogue entries.
+    skip: names of what belongs to catalogue entries: folders with their files, and published files.
     """
     if models_dir is None or not models_dir.is_dir():
         return ()
