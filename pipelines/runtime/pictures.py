@@ -87,9 +87,15 @@ def from_array(array: np.ndarray) -> Picture:
 
 def _picture(pixels: np.ndarray, notes: tuple[Note, ...]) -> Picture:
     height, width = pixels.shape[:2]
+    return Picture(pixels, notes, content_key(pixels), (width, height))
+
+
+def content_key(pixels: np.ndarray) -> str:
+    """SHA-256 of size and pixels (H, W, 3) uint8, in hexadecimal: equal pictures, and only they, have equal keys."""
+    height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{width}x{height}:".encode())
-    digest.update(pixels)
-    return Picture(pixels, notes, digest.hexdigest(), (width, height))
+    digest.update(np.ascontiguousarray(pixels))
+    return digest.hexdigest()
 
 
 def _read(source: bytes | str | Path | None) -> bytes:

@@ -47,8 +47,8 @@ def cut_out(pixels: np.ndarray, mask: np.ndarray, *, feather_px: float = 0.0, cr
     opacity = alpha(mask, feather_px=feather_px)
     rows, columns = slices(opacity > 0) if crop else (slice(None), slice(None))
     opacity = opacity[rows, columns]
-    colours = np.where(opacity[..., None] > 0, pixels[rows, columns], 0)
-    return np.dstack([colours, opacity]).astype(np.uint8, copy=False)
+    piece = np.ascontiguousarray(pixels[rows, columns])
+    return np.dstack([cv2.bitwise_and(piece, piece, mask=np.ascontiguousarray(opacity)), opacity])
 
 
 def alpha(mask: np.ndarray, *, feather_px: float = 0.0) -> np.ndarray:
@@ -58,13 +58,18 @@ def alpha(mask: np.ndarray, *, feather_px: float = 0.0) -> np.ndarray:
     cut to [0, 255]: half opaque on the edge itself, so that the object neither grows nor shrinks. The picture's own
     edge is no edge of the object.
     """
+    opacity = mask.astype(np.uint8) * 255
     if feather_px <= 0 or mask.all() or not mask.any():
-        return mask.astype(np.uint8) * 255
-    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+        return opacity
+    around = tuple(
+        slice(max(0, part.start - int(feather_px) - 2), part.stop + int(feather_px) + 2) for part in slices(mask)
+    )
+    piece = mask[around].astype(np.uint8)
+    inside, outside = (cv2.distanceTransform(kind, cv2.DIST_L2, cv2.DIST_MASK_5) for kind in (piece, 1 - piece))
     # OpenCV measures to the middle of the nearest pixel of the other kind; the edge lies half a pixel before it.
-    distance = np.where(mask, inside - 0.5, 0.5 - outside)
-    return np.rint(np.clip(0.5 + distance / feather_px, 0, 1) * 255).astype(np.uint8)
+    distance = np.where(piece, inside - 0.5, 0.5 - outside)
+    opacity[around] = np.rint(np.clip(0.5 + distance / feather_px, 0, 1) * 255)
+    return opacity
 
 
 def on_ground(
@@ -95,8 +100,9 @@ def on_ground(
 
 def png(pixels: np.ndarray) -> bytes:
     """A PNG without metadata of (H, W) bool (255 where true), (H, W), (H, W, 3) or (H, W, 4) uint8."""
+    image = Image.fromarray(pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels)
     stored = io.BytesIO()
-    Image.fromarray(pixels.astype(np.uint8) * 255 if pixels.dtype == bool else pixels).save(stored, format="PNG")
+    image.save(stored, format="PNG", compress_level=3)  # a third more bytes than at 6, in half the time
     return stored.getvalue()
 
 

@@ -1,6 +1,5 @@
 """The answer to a prompt: four masks as logits with what the model says of each, and their enlargement to pixels."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +21,8 @@ class Masks:
     share of the picture, see ``area_of``. valid: (rows, columns) of the logits that lie on the picture; the others lie
     on the padding. square: side to which the logits are enlarged before the picture's part, ``input_size`` (h, w) of
     it, is cut out and enlarged to the picture (SAM); where the square is the logits' own side, this is one step
-    (SAM 2). size: (h, w) of the picture as answered; full_size: as it came. picture_key: of the picture's pixels.
+    (SAM 2). size: (h, w) of the picture as answered; full_size: as it came. picture_key: of the full picture
+    (``pictures.content_key``).
     """
 
     logits: np.ndarray
@@ -165,10 +165,3 @@ def area_of(logits: np.ndarray, extent: tuple[float, float]) -> np.ndarray:
     weights = [np.clip(length - np.arange(count), 0, 1) for length, count in zip(extent, logits.shape[1:], strict=True)]
     covered = np.einsum("nrc,r,c->n", logits > 0, *weights)
     return (covered / (extent[0] * extent[1])).astype(np.float32)
-
-
-def picture_key(pixels: np.ndarray) -> str:
-    """A name of a picture's content: 32 hexadecimal digits of its pixels (H, W, 3) uint8 and their shape."""
-    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels))
-    return digest.hexdigest()

@@ -20,9 +20,10 @@ import torch
 from PIL import Image
 
 from pipelines.runtime.errors import UserError
+from pipelines.runtime.pictures import content_key
 from pipelines.segment import models
 from pipelines.segment.marks import MOST_OBJECTS, Prompt, check
-from pipelines.segment.masks import Masks, area_of, picture_key, stability_of
+from pipelines.segment.masks import Masks, area_of, stability_of
 from pipelines.segment.models import SegmentModel
 
 DISPLAY_PX = 1024  # pictures are answered at most this large; export enlarges to the full size
@@ -34,7 +35,8 @@ class Embedding:
 
     features: (1, C, h, w) on the model's device; extra: SAM 2's high-resolution maps, () for SAM. full_size: (H, W)
     of the picture. size: (h, w) at which it is answered. input_size: (h, w) that it takes in the model's square.
-    picture_key: of the full picture's pixels. ms: of resizing and encoding. nbytes: of features and extra.
+    picture_key: of the full picture (``pictures.content_key``). ms: of resizing and encoding. nbytes: of features
+    and extra.
     """
 
     model_id: str
@@ -61,15 +63,16 @@ def fitted(pixels: np.ndarray, longest: int = DISPLAY_PX) -> np.ndarray:
     height, width = fitted_size(*pixels.shape[:2], longest)
     if (height, width) == pixels.shape[:2]:
         return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0))
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=1.5))
 
 
-def encode(model: SegmentModel, pixels: np.ndarray) -> Embedding:
+def encode(model: SegmentModel, pixels: np.ndarray, *, picture: str | None = None) -> Embedding:
     """Run the image encoder: the slow half, once a picture.
 
     Args:
         model: from ``models.load``.
         pixels: (H, W, 3) uint8, RGB, of any size; over 1,024 px it is brought down first.
+        picture: ``pictures.content_key`` of the pixels (``Picture.sha256``), where it is known already.
 
     Raises:
         UserError: ``errors.model_not_finite``.
@@ -93,7 +96,7 @@ def encode(model: SegmentModel, pixels: np.ndarray) -> Embedding:
         raise UserError("errors.model_not_finite", model=model.id)
     return Embedding(
         model_id=model.id,
-        picture_key=picture_key(pixels),
+        picture_key=picture or content_key(pixels),
         features=features,
         extra=extra,
         full_size=pixels.shape[:2],
@@ -107,7 +110,7 @@ def encode(model: SegmentModel, pixels: np.ndarray) -> Embedding:
 def require(embedding: Embedding, model: SegmentModel, *, picture: str | None = None) -> None:
     """Refuse an embedding of another model or of another picture than the one on the page.
 
-    picture: ``picture_key`` of the pixels that are shown.
+    picture: ``pictures.content_key`` of the pixels that are shown.
 
     Raises:
         UserError: ``errors.embedding_model``, ``errors.embedding_picture``.
@@ -124,7 +127,7 @@ def predict(model: SegmentModel, embedding: Embedding, prompt: Prompt, *, pictur
     Args:
         embedding: from ``encode`` with the same model.
         prompt: in pixels of the full picture; it is checked here.
-        picture: ``picture_key`` of the pixels that the prompt was made on, where it may have changed meanwhile.
+        picture: ``pictures.content_key`` of the picture that the prompt was made on, where it may have changed.
 
     Raises:
         UserError: as ``marks.check`` and ``require``; ``errors.previous_logits`` when the previous mask is not of
