@@ -18,9 +18,10 @@ picture. Objects and active are as the browser sent them: `wanted.read` checks t
 
 - `.input` fires after every change of the picture or of its objects, undo and redo included: adding, choosing,
   removing, renaming, hiding an object, its marks, its token, its threshold. All of this is done on the stage itself.
-- `.finger` fires for a place of the finger (pressed, or hovering once the encoder has run): answer with the mask of that
-  one positive point, nothing else. Wire it with `wire_finger`: one request is under way, the newest place is sent when
-  its answer came. Letting go sets that point in place of the chosen object's marks: `.input` fires, undo brings back.
+- `.finger` fires for a place of the finger (pressed, or hovering once the encoder has run): answer with the mask of
+  that one positive point, nothing else. Wire it with `wire_finger`: one request is under way, the newest place is sent
+  when its answer came. Letting go sets that point in place of the chosen object's marks: `.input` fires, and undo
+  brings the old marks back.
 
 **Down.** Answers go to the clocks, which hand them to the stage; the stage itself is an output only where Python puts
 another picture on it: a picture, or (picture, {"objects", "active"}). An answer names the picture that it belongs to,
@@ -30,8 +31,8 @@ as `asked.name`; the stage drops it if another one is on screen. A layer stays u
 
 - `lucida-object`, to the stage: {token?, threshold?, name?, visible?, id?} changes the chosen object (or that of `id`),
   with an undo step and `.input`. With {live: true} a threshold is only drawn, for as long as a slider is dragged.
-- `lucida-layer`, from the stage: {id, layer, threshold, from} when the chosen object's layer changes (layer null: it has
-  none); `lucida-layer-ask` makes it say so again.
+- `lucida-layer`, from the stage: {id, layer, threshold, from} when the chosen object's layer changes (layer null: it
+  has none); `lucida-layer-ask` makes it say so again.
 - `lucida-answer`, from the clocks: each answer as it arrived; `lucida-answer-ask` repeats the last one.
 """
 

@@ -1,5 +1,6 @@
 // A picture that takes marks, exact to the pixel at any zoom. All marks are kept in pixels of the picture itself.
-// This file: state, toolbar, geometry. canvas_paint.js draws, canvas_hands.js takes mouse, pen, finger and keys.
+// This file: state, toolbar, geometry. canvas_paint.js draws, canvas_hands.js takes mouse, pen, finger and keys, and
+// canvas_begin.js starts it all; scripts before that one may replace what `own` holds.
 const view = $(".view"), sheet = $(".sheet"), img = $(".sheet img"), canvas = $("canvas"), placeText = $(".place"), spoken = $(".spoken");
 const MAX_ZOOM = 64;
 let tool = props.tools.join() === "crop" ? null : props.tools[0]; // null: the hand, which moves the view and marks nothing
@@ -7,7 +8,19 @@ let negative = false, zoom = 1, drawn = null;
 let cross = null, byKeys = false; // the pixel that is pointed at; only keys need a cross to see it
 let past = [], future = [], markedPicture = "";
 
-const marks = () => chosen()?.marks || [];
+const own = {
+  marks: (value) => value?.marks || [],
+  put: (next) => ({ marks: next }), // what changes in the value when these become its marks
+  kept: (value) => ({ marks: value.marks || [] }), // what undo brings back
+  single: ["crop"], // kinds of which there is one
+  hints: { negative: "negative_hint", crop: "crop_hint" },
+  tools: {}, // name: {down, move, up, leave, cancel, at, enter}, for tools that do not draw a mark
+  fresh() {}, // another picture came
+  shown() {}, // the value or the language changed
+  under() {}, // draws below the marks
+};
+const marks = () => own.marks(chosen());
+const handled = () => own.tools[tool];
 /** Marks belong to the picture on screen: none while another one is on its way. */
 const settled = () => chosen() && intake.onScreen === address(chosen());
 const ready = () => settled() && img.naturalWidth > 0;
@@ -15,28 +28,29 @@ const W = () => (settled() ? chosen().width : img.naturalWidth);
 const H = () => (settled() ? chosen().height : img.naturalHeight);
 
 // --- marks and their history ---
-function setMarks(next) {
-  past.push(marks());
+const setMarks = (next) => change(own.put(next));
+function change(patch) {
+  past.push(own.kept(chosen()));
   future = [];
-  commitMarks(next);
+  commitPatch(patch);
 }
-function commitMarks(next) {
-  commit({ ...chosen(), marks: next });
-  spoken.textContent = word("marks_said", { n: next.length });
+function commitPatch(patch) {
+  commit({ ...chosen(), ...patch });
+  spoken.textContent = word("marks_said", { n: marks().length });
 }
 function undo() {
   if (!past.length) return;
-  future.push(marks());
-  commitMarks(past.pop());
+  future.push(own.kept(chosen()));
+  commitPatch(past.pop());
 }
 function redo() {
   if (!future.length) return;
-  past.push(marks());
-  commitMarks(future.pop());
+  past.push(own.kept(chosen()));
+  commitPatch(future.pop());
 }
 /** A picture has one crop; every other mark is added. */
 function addMark(mark) {
-  setMarks([...marks().filter((each) => mark.kind !== "crop" || each.kind !== "crop"), mark]);
+  setMarks([...marks().filter((each) => !own.single.includes(mark.kind) || each.kind !== mark.kind), mark]);
 }
 
 // --- toolbar ---
@@ -50,16 +64,17 @@ addButton("clear", () => marks().length && setMarks([]));
 addButton("zoom_in", () => setZoom(zoom * 2));
 addButton("zoom_out", () => setZoom(zoom / 2));
 function choose(name) {
+  handled()?.cancel();
   tool = name;
   drawn = null;
   label();
   paint();
 }
 function label() {
-  const signs = { zoom_in: "+", zoom_out: "−" }, hints = { negative: "negative_hint", crop: "crop_hint" };
+  const signs = { zoom_in: "+", zoom_out: "−" };
   for (const [name, made] of Object.entries(buttons)) {
     made.textContent = signs[name] || word(name);
-    made.title = word(hints[name] || name);
+    made.title = word(own.hints[name] || name);
     if (signs[name]) made.setAttribute("aria-label", word(name));
     if (props.tools.includes(name)) made.setAttribute("aria-pressed", String(name === tool));
   }
@@ -72,6 +87,7 @@ function label() {
   canvas.dataset.tool = tool || "hand";
   canvas.style.touchAction = !tool || tool === "point" ? "pan-x pan-y" : "none"; // one finger scrolls unless it draws
   able();
+  own.shown();
 }
 function able() {
   buttons.undo.disabled = !past.length;

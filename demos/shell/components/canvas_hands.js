@@ -37,6 +37,7 @@ function finishDrawing() {
 }
 function forget() {
   drawn = press = null;
+  handled()?.cancel();
   paint();
 }
 
@@ -49,7 +50,8 @@ canvas.addEventListener("pointerdown", (event) => {
   press = { x: event.clientX, y: event.clientY, left: view.scrollLeft, top: view.scrollTop, grabbed: -1 };
   if (tool === "point") press.grabbed = pointUnder(event);
   if (tool !== "point" && event.button) return;
-  if (tool && tool !== "point") startDrawing(event);
+  if (handled()) handled().down(event);
+  else if (tool && tool !== "point") startDrawing(event);
   if (tool !== "point" || press.grabbed >= 0) canvas.setPointerCapture(event.pointerId);
   paint();
 });
@@ -60,6 +62,7 @@ canvas.addEventListener("pointermove", (event) => {
   cross = pixel(at(event));
   byKeys = false;
   if (far(event)) press.dragged = true;
+  handled()?.move(event);
   if (drawn) for (const each of event.getCoalescedEvents?.() || [event]) extend(at(each));
   else if (!tool && press && event.buttons) view.scrollTo(press.left + press.x - event.clientX, press.top + press.y - event.clientY);
   requestAnimationFrame(paint);
@@ -70,6 +73,7 @@ canvas.addEventListener("pointerup", (event) => {
   if (!ready() || !press) return forget();
   const { grabbed } = press, moved = press.dragged || far(event), [x, y] = pixel(at(event));
   press = null;
+  if (handled()) return handled().up(event);
   if (drawn) return finishDrawing();
   if (tool !== "point") return;
   if (!moved) addMark({ kind: "point", x, y, label: labelFor(event) });
@@ -81,6 +85,7 @@ canvas.addEventListener("pointercancel", (event) => {
   forget();
 });
 canvas.addEventListener("pointerleave", () => {
+  if (!press) handled()?.leave();
   if (drawn || document.activeElement === canvas) return;
   cross = null;
   paint();
@@ -96,7 +101,7 @@ function between() {
   return { x, y, apart: Math.max(1, Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY)) };
 }
 function startPinch() {
-  drawn = press = null;
+  forget();
   const { x, y, apart } = between();
   pinch = { apart, zoom, share: shareAt(x, y) };
 }
@@ -132,6 +137,7 @@ function moveCross([dx, dy], far) {
   byKeys = true;
   if (drawn) drawn.kind === "brush" ? extend(centre()) : extend([cross[0] + 1, cross[1] + 1]);
   spoken.textContent = word("at_place", { x: cross[0], y: cross[1] });
+  handled()?.at(cross);
   reveal();
   paint();
 }
@@ -149,6 +155,7 @@ function enter(event) {
   cross ||= [W() >> 1, H() >> 1];
   byKeys = true;
   const [x, y] = cross;
+  if (handled()) return handled().enter(cross);
   if (drawn) return finishDrawing();
   if (tool === "point") return addMark({ kind: "point", x, y, label: labelFor(event) });
   if (tool === "brush") drawn = { kind: "brush", radius: (8 * W()) / img.getBoundingClientRect().width, path: [centre()] };
@@ -178,8 +185,12 @@ function screen(src) {
 /** After each change of the value: the picture's name, its marks, and which buttons can be pressed. */
 function describe(sentence) {
   const name = nameOf(chosen());
-  if (name !== markedPicture) [past, future, markedPicture] = [[], [], name];
+  if (name !== markedPicture) {
+    [past, future, markedPicture] = [[], [], name];
+    own.fresh();
+  }
   img.alt = sentence;
+  own.shown();
   able();
   layout();
 }

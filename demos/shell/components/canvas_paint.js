@@ -9,6 +9,7 @@ function paint() {
   canvas.height = frame.height * density;
   if (!ready() || !canvas.width) return;
   const pen = { c: canvas.getContext("2d"), s: canvas.width / W(), px: density };
+  own.under(pen);
   const all = [...marks().map(asDragged), ...(drawn ? [drawn] : [])];
   for (const mark of all.filter((each) => each.kind === "crop").slice(-1)) paintCrop(pen, mark);
   for (const mark of all) ({ point: paintPoint, box: paintBox, brush: paintStroke, crop: () => {} })[mark.kind](pen, mark);
