@@ -1,0 +1,232 @@
+"""Everything in a picture as a funnel: which candidates of a grid stay, and why each of the others goes.
+
+The filters of arXiv 2304.02643, appendix B, in the order of segment_anything's ``SamAutomaticMaskGenerator``:
+predicted IoU, stability, non-maximum suppression of boxes, small regions. The library filters while the model runs;
+here they work on the numbers of a finished ``GridPass``, so that a threshold moves without the model. On the same
+model, picture and thresholds the same candidates are left, in the same order.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from segment_anything.utils.amg import build_point_grid, remove_small_regions
+
+from pipelines.runtime.errors import UserError
+from pipelines.segment.clicks import box_of
+from pipelines.segment.grid import Frame, GridPass, Progress, grid_pass
+
+__all__ = ("Frame", "Funnel", "GridPass", "Progress", "Thresholds", "filter", "grid_pass", "hover_field", "records")
+
+STAGES = ("kept", "iou", "stability", "nms", "small")  # what a number in Funnel.reasons means
+KEPT, IOU, STABILITY, NMS, SMALL = range(len(STAGES))
+NOBODY = -1
+LIBRARY_CROP_NMS = 0.7  # its default; after removing small regions it takes the larger of the two thresholds
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where the filters cut; the library's defaults.
+
+    iou: predicted IoU must be above it. stability: must reach it. nms: of two masks whose boxes overlap by more (IoU
+    of boxes) the one with the lower predicted IoU goes. For these three 0 to 1; 0 switches the first two off.
+    min_area: holes and islands of fewer pixels, counted at the answered size, are closed and removed; 0 leaves them.
+    """
+
+    iou: float = 0.88
+    stability: float = 0.95
+    nms: float = 0.7
+    min_area: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Funnel:
+    """What becomes of each of n candidates.
+
+    reasons: (n,) int8, place in ``STAGES``: 0 kept, else the one stage that rejected it. rival: (n,) int32, for "nms"
+    and "small" the candidate whose box suppressed it, else -1. kept: (k,) int32, candidates in the library's order:
+    by predicted IoU from above; after cleaning, the untouched before the cleaned. boxes: (n, 4) int32, those of
+    cleaned masks taken anew. cleaned: bits of the masks that were looked at for holes and islands, None where there
+    were none.
+    """
+
+    thresholds: Thresholds
+    reasons: np.ndarray
+    rival: np.ndarray
+    kept: np.ndarray
+    boxes: np.ndarray
+    cleaned: dict[int, np.ndarray | None] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many candidates are left: "candidates" of the model, then after each stage; the last are those kept."""
+        rejected = np.bincount(self.reasons, minlength=len(STAGES))
+        left = len(self.reasons) - np.cumsum(rejected[1:])
+        return {"candidates": len(self.reasons), **dict(zip(STAGES[1:], left.tolist(), strict=True))}
+
+    def mask(self, grid: GridPass, index: int) -> np.ndarray:
+        """(h, w) bool at ``grid.size``: a candidate's mask as this funnel leaves it."""
+        bits = self.cleaned.get(int(index))
+        return grid.mask(index) if bits is None else np.unpackbits(bits, axis=1, count=grid.size[1]).astype(bool)
+
+
+def filter(grid: GridPass, thresholds: Thresholds = Thresholds(), *, before: Funnel | None = None) -> Funnel:
+    """Pass all candidates through the four filters.
+
+    Without ``min_area`` only numbers are looked at: some milliseconds. With it each mask that is left is enlarged and
+    searched for holes and islands.
+
+    Args:
+        grid: from ``grid_pass``.
+        before: an earlier funnel of the same grid; of the same ``min_area`` it spares looking at its masks again.
+
+    Raises:
+        UserError: ``errors.grid_threshold``, ``errors.grid_min_area``.
+    """
+    _check(thresholds)
+    reasons, rival = np.zeros(len(grid), dtype=np.int8), np.full(len(grid), NOBODY, dtype=np.int32)
+    if thresholds.iou > 0:
+        reasons[~(grid.iou > thresholds.iou)] = IOU
+    if thresholds.stability > 0:
+        reasons[(reasons == KEPT) & ~(grid.stability >= thresholds.stability)] = STABILITY
+    left = np.flatnonzero(reasons == KEPT)
+    kept, rival[left] = _suppressed(left, grid.boxes[left], grid.iou[left], threshold=thresholds.nms)
+    reasons[left[rival[left] != NOBODY]] = NMS
+    if not thresholds.min_area:
+        return Funnel(thresholds, reasons, rival, kept, grid.boxes)
+    known = before.cleaned if before and before.thresholds.min_area == thresholds.min_area else {}
+    cleaned = known | _cleaned(grid, [index for index in kept.tolist() if index not in known], thresholds.min_area)
+    return _without_copies(grid, Funnel(thresholds, reasons, rival, kept, grid.boxes, cleaned))
+
+
+def _without_copies(grid: GridPass, funnel: Funnel) -> Funnel:
+    """The last stage: masks that became alike by cleaning; untouched ones suppress cleaned ones."""
+    boxes, kept = funnel.boxes.copy(), funnel.kept
+    untouched = np.array([funnel.cleaned[index] is None for index in kept.tolist()], dtype=np.float32)
+    for index in kept[untouched == 0].tolist():
+        boxes[index] = box_of(funnel.mask(grid, index))
+    reasons, rival = funnel.reasons.copy(), funnel.rival.copy()
+    threshold = max(funnel.thresholds.nms, LIBRARY_CROP_NMS)
+    left, rival[kept] = _suppressed(kept, boxes[kept], untouched, threshold=threshold)
+    reasons[kept[rival[kept] != NOBODY]] = SMALL
+    return replace(funnel, reasons=reasons, rival=rival, kept=left, boxes=boxes)
+
+
+def hover_field(grid: GridPass, funnel: Funnel, *, small: bool = False) -> np.ndarray:
+    """Which kept mask lies under each pixel, the smallest where several do: for a pointer that asks no server.
+
+    Args:
+        grid, funnel: a grid pass and what ``filter`` made of it.
+        small: at ``grid.frame.input_size``, the picture's part of the model's square (256 px for the bundled model),
+            where it costs a tenth; else at ``grid.size``. Cleaned masks are then shown as they were before.
+
+    Returns:
+        (h, w) uint16: 1 + place in ``funnel.kept``, 0 where there is none.
+    """
+    size = grid.frame.input_size if small else grid.size
+    field = np.zeros(size, dtype=np.uint16)
+    order = np.argsort(-grid.areas[funnel.kept], kind="stable")  # the largest is painted first
+    if small:
+        painted = grid.masks(funnel.kept[order], to_picture=False)
+    else:
+        painted = (funnel.mask(grid, index) for index in funnel.kept[order])
+    for place, mask in zip(order, painted, strict=True):
+        field[mask] = place + 1
+    return field
+
+
+def packed(grid: GridPass) -> dict[str, np.ndarray]:
+    """The candidates as small arrays for a browser; none changes when a threshold moves.
+
+    Returns:
+        bits: (n, rows, ceil(columns / 8)) uint8, masks in the logits' own cells, eight a byte, the first in the
+        highest bit. numbers: (n, 3) float32: predicted IoU, stability, area. boxes: (n, 4) float32: left, top, right,
+        bottom as shares of the picture, the last pixels included. points: (N, 2) float32, shares of the picture.
+        extent: (2,) float32, rows and columns of cells that the picture takes.
+    """
+    height, width = grid.size
+    edges = grid.boxes.astype(np.float32) + (grid.areas > 0)[:, None] * np.array([0, 0, 1, 1], dtype=np.float32)
+    full_height, full_width = grid.full_size
+    return {
+        "bits": np.packbits(grid.part(slice(None)) > 0, axis=2),
+        "numbers": np.stack([grid.iou, grid.stability, grid.areas], axis=1),
+        "boxes": edges / np.array([width, height, width, height], dtype=np.float32),
+        "points": (grid.points / (full_width, full_height)).astype(np.float32),
+        "extent": np.array(grid.frame.extent, dtype=np.float32),
+    }
+
+
+def records(grid: GridPass, funnel: Funnel) -> list[dict]:
+    """The kept masks as the library's generator describes them, pixels at ``grid.size``.
+
+    Returns:
+        In the order of ``funnel.kept``, with the library's keys: segmentation (h, w) bool, area (pixels), bbox (x, y,
+        width, height), predicted_iou, point_coords, stability_score, crop_box.
+    """
+    height, width = grid.size
+    points, found = build_point_grid(grid.side) * (width, height), []
+    for index in funnel.kept.tolist():
+        mask, (x0, y0, x1, y1) = funnel.mask(grid, index), funnel.boxes[index].tolist()
+        found.append(
+            {
+                "segmentation": mask,
+                "area": int(np.count_nonzero(mask)),
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "predicted_iou": float(grid.iou[index]),
+                "point_coords": [points[grid.point_index[index]].tolist()],
+                "stability_score": float(grid.stability[index]),
+                "crop_box": [0, 0, width, height],
+            }
+        )
+    return found
+
+
+def _check(thresholds: Thresholds) -> None:
+    for name in ("iou", "stability", "nms"):
+        value = getattr(thresholds, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise UserError("errors.grid_threshold", name=name, value=str(value)[:20])
+    if isinstance(thresholds.min_area, bool) or not isinstance(thresholds.min_area, int) or thresholds.min_area < 0:
+        raise UserError("errors.grid_min_area", value=str(thresholds.min_area)[:20])
+
+
+def _suppressed(
+    candidates: np.ndarray, boxes: np.ndarray, scores: np.ndarray, *, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Non-maximum suppression, as ``torchvision.ops.nms``, which does not tell who suppressed whom.
+
+    Args:
+        candidates: (n,) their numbers. boxes: (n, 4). scores: (n,) float32; of equal ones the first wins.
+
+    Returns:
+        The candidates kept, from the highest score down; and for all n the kept candidate that suppressed it, or -1.
+    """
+    boxes, order = boxes.astype(np.float32), np.argsort(-scores, kind="stable")
+    rival, kept = np.full(len(candidates), NOBODY, dtype=np.int32), []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(candidates[best])
+        overlaps = _box_iou(boxes[best], boxes[order]) > np.float64(threshold)  # as there: float32 against float64
+        rival[order[overlaps]] = candidates[best]
+        order = order[~overlaps]
+    return np.array(kept, dtype=np.int32), rival
+
+
+def _box_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n,) float32: IoU of a box (4,) with others (n, 4); NaN for two boxes without area, which overlap nobody."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    sides = np.maximum(high - low, 0)
+    inter = sides[:, 0] * sides[:, 1]
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    areas = (others[:, 2] - others[:, 0]) * (others[:, 3] - others[:, 1])
+    with np.errstate(invalid="ignore"):
+        return inter / (area + areas - inter)
+
+
+def _cleaned(grid: GridPass, indices: list[int], min_area: int) -> dict[int, np.ndarray | None]:
+    """Bits of the masks without holes and islands under ``min_area`` pixels, by the library; None for untouched."""
+    cleaned = {}
+    for index, mask in zip(indices, grid.masks(indices), strict=True):
+        filled, had_holes = remove_small_regions(mask, min_area, mode="holes")
+        whole, had_islands = remove_small_regions(filled, min_area, mode="islands")
+        cleaned[index] = np.packbits(whole, axis=1) if had_holes or had_islands else None
+    return cleaned
