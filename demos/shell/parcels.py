@@ -31,11 +31,15 @@ FILES, MAX_TEXT = ("picture", "mask"), 200_000
 
 @dataclass(frozen=True)
 class Parcel:
-    """kind: picture, mask (each with `path`), prompt (`text`) or skeleton (`data`). sender: the tab it comes from."""
+    """kind: picture, mask (each with `path`), prompt (`text`) or skeleton (`data`). sender: the tab it comes from.
+
+    ground: the picture that a mask lies on, where it was sent along.
+    """
 
     kind: str
     sender: str
     path: Path | None = None
+    ground: Path | None = None
     text: str | None = None
     data: dict | list | None = None
 
@@ -48,6 +52,7 @@ class ParcelData(GradioModel):
     kind: str = ""
     text: str | None = None
     file: FileData | None = None
+    ground: FileData | None = None
     serial: int = 0
 
 
@@ -82,9 +87,11 @@ def opened(payload: ParcelData) -> Parcel:
     if payload.kind not in PARCELS or not payload.sender.isidentifier():
         raise UserError("errors.parcel")
     if payload.kind in FILES:
-        if payload.file is None or not sessions.is_own_file(payload.file.path):
+        files = [payload.file, *([payload.ground] if payload.ground else [])]
+        if not all(file and sessions.is_own_file(file.path) for file in files):
             raise UserError("errors.parcel")
-        return Parcel(payload.kind, payload.sender, path=Path(payload.file.path))
+        path, ground = (*(Path(file.path) for file in files), None)[:2]
+        return Parcel(payload.kind, payload.sender, path=path, ground=ground)
     if payload.text is None or len(payload.text) > MAX_TEXT:
         raise UserError("errors.parcel")
     if payload.kind == "prompt":
@@ -95,16 +102,25 @@ def opened(payload: ParcelData) -> Parcel:
         raise UserError("errors.parcel") from error
 
 
-def packed(kind: str, content, *, sender: str, to: str, folder: Path) -> ParcelData:
-    """The content ready to travel: an RGB or mask array, a text, or what JSON can say."""
-    text = file = None
+def packed(kind: str, content, *, sender: str, to: str, folder: Path, ground=None) -> ParcelData:
+    """The content ready to travel: an RGB or mask array, a text, or what JSON can say.
+
+    ground: the picture that a mask lies on, an RGB array, if it shall go along.
+    """
+    text = file = under = None
     if kind in FILES:
-        path = folder / f"{secrets.token_urlsafe(24)}.png"
-        Image.fromarray(np.asarray(content)).save(path)
-        file = FileData(path=str(path), orig_name=f"{kind}.png", mime_type="image/png")
+        file = _stored(content, folder, f"{kind}.png")
+        under = None if ground is None else _stored(ground, folder, "picture.png")
     else:
         text = content if kind == "prompt" else json.dumps(content)
-    return ParcelData(to=to, sender=sender, kind=kind, text=text, file=file, serial=secrets.randbits(50))
+    serial = secrets.randbits(50)
+    return ParcelData(to=to, sender=sender, kind=kind, text=text, file=file, ground=under, serial=serial)
+
+
+def _stored(array, folder: Path, name: str) -> FileData:
+    path = folder / f"{secrets.token_urlsafe(24)}.png"
+    Image.fromarray(np.asarray(array)).save(path, compress_level=1)
+    return FileData(path=str(path), orig_name=name, mime_type="image/png")
 
 
 def send_menu(page, kind: str, *, make: Callable, inputs: Sequence) -> None:

@@ -37,6 +37,7 @@ TABS = (
         module="demos.text_to_image.tab",
         takes=("prompt", "picture", "mask"),
     ),
+    TabSpec(id="segment", chapter="models", module="demos.segment.tab", takes=("picture",)),
 )
 
 

@@ -105,7 +105,8 @@ def _received(parcel, lang):
         case "picture":
             return [gr.skip(), str(parcel.path), None, gr.Accordion(open=True)]
         case "mask":
-            return [gr.skip(), gr.skip(), str(parcel.path), gr.Accordion(open=True)]
+            ground = str(parcel.ground) if parcel.ground else gr.skip()
+            return [gr.skip(), ground, str(parcel.path), gr.Accordion(open=True)]
     return skip
 
 

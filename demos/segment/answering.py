@@ -1,0 +1,210 @@
+"""What happens when a mark, the finger, the model or the picture changes: encode where needed, decode, tell the page.
+
+A change of marks is answered at once where the picture's embedding is there. Where it is not, the encoder runs as an
+event of its own, with its clock running on the page, and then the marks as they are by then are answered: a click that
+came in between is not lost, and one that belongs to a picture no longer shown is dropped by the stage.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+import gradio as gr
+
+from demos.segment import answer as answers
+from demos.segment import asked as asking
+from demos.segment import clocks, downloads, parts, result, views, wanted
+from demos.segment.answer import Answer
+from demos.segment.parts import Shared
+from demos.segment.stage import wire_finger
+from demos.segment.wanted import Wanted
+from demos.shell import jobs, model_switch, sessions
+from pipelines.runtime.errors import UserError
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Every component that an answer fills. quick, slow: hidden, a change lets the encoder run, at once or in the line
+    of long jobs."""
+
+    clocks: clocks.Clocks
+    status: gr.HTML
+    stop: gr.Button
+    notes: gr.HTML
+    card: gr.HTML
+    cut_out: gr.HTML
+    provenance: gr.HTML
+    code: gr.HTML
+    quick: gr.Textbox
+    slow: gr.Textbox
+    facts: gr.HTML
+
+
+def wire(page, asked: asking.Asked, shared: Shared, panel: Panel, switch: model_switch.Panel, start) -> None:
+    """Marks, finger, model, previous mask, a parcel from another tab, a link that asks for an answer."""
+    inputs = [*asked.inputs, page.lang]
+    outputs = [*_outputs(asked, shared, panel), panel.quick, panel.slow]
+    newest = {**jobs.SHORT, "trigger_mode": "always_last"}
+    marks = {"fn": jobs.short(_marks(asked, shared, panel)), "inputs": inputs, "outputs": outputs}
+    asked.stage.input(**marks, **newest)
+    asked.previous.input(**marks, **newest)
+    for event in (switch.chosen.success, switch.fetched.success):
+        event(**marks, **jobs.SHORT)
+    encode = {"inputs": inputs, "outputs": [panel.status, panel.stop]}
+    quick = panel.quick.change(jobs.short(_encode_now), encode["inputs"], None, **newest)
+    slow = panel.slow.change(jobs.long(_encoder(panel), status=panel.status), **encode, **jobs.LONG)
+    for event in (quick, slow):
+        event.success(**marks, **jobs.SHORT)
+    jobs.wire_stop(panel.stop, [slow], status=panel.status)
+    finger = jobs.short(_finger)
+    wire_finger(asked.stage, finger, [asked.stage, asked.model, page.lang], panel.clocks)
+    shared.answered.change(
+        jobs.short(_cut_out(shared)), [shared.answered, page.lang], panel.cut_out, **newest
+    )  # fmt: skip
+
+
+def _outputs(asked: asking.Asked, shared: Shared, panel: Panel) -> list:
+    """What `filled` gives."""
+    own = [panel.clocks, panel.notes, panel.card, panel.provenance, panel.code, panel.facts]
+    return [*own, shared.answered, asked.example, asked.objects]
+
+
+# --- marks ---
+
+
+def _marks(asked: asking.Asked, shared: Shared, panel: Panel):
+    def on_marks(stage, model, previous, lang, request: gr.Request):
+        if stage is None:
+            return {**dict.fromkeys([*_outputs(asked, shared, panel), panel.quick, panel.slow], gr.skip()), **emptied(
+                asked, shared, panel
+            )}
+        shown, objects, active, model_id = read(stage, model, request)
+        if parts.encoded(shown, model_id, request) is None:
+            return _begin_to_encode(stage, panel, model_id)
+        made = answers.answer(
+            shown, objects, active, model_id=model_id, chained=previous is not False, request=request
+        )
+        return filled(asked, shared, panel, made, objects, request)
+
+    return on_marks
+
+
+def read(stage, model, request: gr.Request) -> tuple[parts.Pictured, tuple[Wanted, ...], int, str]:
+    """(picture, objects, place of the chosen one, model's id) out of what the page sent. Raises UserError."""
+    model_id = parts.chosen(model)
+    shown = answers.pictured(stage, request)
+    height, width = shown.full_size
+    objects, active = wanted.read(stage.value, width, height, clamp=True)
+    return shown, objects, active, model_id
+
+
+def _begin_to_encode(stage, panel: Panel, model_id: str) -> dict:
+    """Set the encoder's clock going, and let the encoder run as an event of its own."""
+    begin = panel.quick if is_quick(model_id) else panel.slow
+    return {panel.clocks: clocks.encoding(stage.name), begin: secrets.token_urlsafe(8)}
+
+
+def is_quick(model_id: str) -> bool:
+    """Whether the encoder answers within a breath: the bundled one, or any on a GPU."""
+    runtime = parts.runtime()
+    return runtime.catalogue.find(model_id).origin == "bundled" or runtime.placement.device != "cpu"
+
+
+def filled(asked: asking.Asked, shared: Shared, panel: Panel, made: Answer, objects, request: gr.Request) -> dict:
+    """Every component's value for an answer."""
+    model_id = made.embedding.model_id
+    times = model_switch.note(parts.TOPIC, request, {model_id: made.embedding.ms})
+    threshold = made.layer.threshold if made.layer else 0.0
+    return {
+        panel.clocks: clocks.answer(
+            made.picture.name,
+            layers=result.layers(made.layers),
+            encoder_ms=made.embedding.ms,
+            decoder_ms=made.ms if made.layer else None,
+        ),
+        panel.notes: result.refusals(made),
+        panel.card: views.card(made.layer, ms=made.ms),
+        panel.provenance: result.provenance(model_id, ms=made.embedding.ms + made.ms, live=True),
+        panel.code: result.code(made.calls, model_id, name=made.picture.name, threshold=threshold),
+        panel.facts: model_switch.told(parts.TOPIC, model_id, times),
+        shared.answered: made.name,
+        asked.example: made.picture.name if asking.examples.find(made.picture.name) else "",
+        asked.objects: result.link_objects(objects, made.active),
+    }
+
+
+def emptied(asked: asking.Asked, shared: Shared, panel: Panel) -> dict:
+    """What stands there when the picture was taken away."""
+    return {
+        panel.clocks: None,
+        panel.notes: "",
+        panel.card: views.framed(views.sentence("mark_here", kind="sg-note")),
+        panel.provenance: "",
+        shared.answered: "",
+        asked.example: "",
+        asked.objects: "",
+    }
+
+
+# --- the encoder ---
+
+
+def _encode_now(stage, model, previous, lang, request: gr.Request) -> None:
+    """Encode in one turn of the device."""
+    if stage is not None:
+        shown, _, _, model_id = read(stage, model, request)
+        parts.encode(shown, model_id, request)
+
+
+def _encoder(panel: Panel):
+    def on_encode(stage, model, previous, lang, request: gr.Request):
+        """Encode block by block: others get the device in between, and it can be cancelled."""
+        if stage is None:
+            return
+        shown, _, _, model_id = read(stage, model, request)
+        yield views.word("loading"), gr.Button(visible=True)
+        yield "", gr.Button(visible=False)
+        parts.encode(shown, model_id, request)
+
+    return on_encode
+
+
+# --- the finger ---
+
+
+def _finger(stage, model, lang, request: gr.Request):
+    """The mask of the one place under the finger: nothing is kept of it."""
+    if stage is None or stage.finger is None:
+        return gr.skip()
+    shown, model_id = answers.pictured(stage, request), parts.chosen(model)
+    embedding = parts.encoded(shown, model_id, request)
+    if embedding is None:
+        if not is_quick(model_id):
+            return gr.skip()
+        embedding = parts.encode(shown, model_id, request)
+    x, y = stage.finger
+    height, width = shown.full_size
+    point = (min(max(x, 0), width - 1), min(max(y, 0), height - 1), 1)
+    masks = answers.predict(parts.load(model_id), embedding, Wanted(0, points=(point,), order=("point",)))
+    layer = clocks.layer(masks, masks.best)
+    return clocks.answer(stage.name, finger=layer, encoder_ms=embedding.ms, decoder_ms=masks.ms)
+
+
+# --- the cut-out, a moment after the mask ---
+
+
+def _cut_out(shared: Shared):
+    def on_answer(answered, lang, request: gr.Request) -> str:
+        if not answered:
+            return ""
+        try:
+            layer = parts.layer(answered, shared, request)
+            data = downloads.preview(parts.pixels(answered, shared, request), layer)
+        except UserError:  # nothing is marked, or the mask is empty: there is nothing to cut out
+            return ""
+        path = sessions.of(request).folder / f"{secrets.token_urlsafe(24)}.png"
+        path.write_bytes(data)
+        return views.cut_out(views.address(path), layer)
+
+    return on_answer

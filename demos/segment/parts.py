@@ -1,0 +1,219 @@
+"""What the tab and its panels share: the model, the picture on the stage, its embedding, and the objects on it.
+
+A panel is a module with `lay_out(page, shared)`. It listens to `shared.answered.change`, which fires after each answer
+(a click, another object or token chosen, a model changed), takes `shared.answered` and `page.lang` among its inputs,
+and reads what is shown with `embedding(answered, shared, request)`, `layer(...)`, `masks(...)` or `pixels(...)`. Each
+of them refuses with a sentence when there is no picture, no mark yet, or when the session's store has let go of it.
+Long work goes through `jobs.long` and `jobs.steps`, short work through `jobs.short` and `jobs.on_device`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gradio as gr
+import numpy as np
+
+from demos.shell import jobs, model_switch, sessions
+from pipelines.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipelines.segment.models import SegmentModel
+    from pipelines.segment.prompt import Embedding, Masks
+
+TOPIC = "segment"
+BUNDLED = "lucida-sam"
+PICTURE = "segment.picture"  # session: Pictured
+EMBEDDING = "segment.embedding"  # session: Encoded
+OBJECTS = "segment.objects"  # session: tuple of Layer
+ACTIVE = "segment.active"  # session: place of the chosen object among them
+ANSWERED = "segment.answered"  # session: the name of the last answer, as the page's hidden box holds it
+
+
+@dataclass(frozen=True, eq=False)
+class Pictured:
+    """The picture on the stage. name: as the page calls it (an example's id, or the file). path: where it lies.
+
+    small: (h, w, 3) uint8, what is answered: at most `prompt.DISPLAY_PX` a side. full_size: (H, W) of the file.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    small: np.ndarray
+    full_size: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """An embedding, and of which picture by which model it is: an old one never meets a new picture."""
+
+    picture: str
+    model_id: str
+    embedding: Embedding
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One object as it was answered. id: the stage's. number: its place there, from 1.
+
+    masks: the answer to its marks, None before it has any. token: 0 to 3, the one that is taken. chosen: whether the
+    visitor chose it, else it is the best by predicted IoU. threshold: in logits, where its edge lies.
+    """
+
+    id: int
+    number: int
+    name: str
+    masks: Masks | None
+    token: int
+    chosen: bool = False
+    visible: bool = True
+    threshold: float = 0.0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the panels need of the tab.
+
+    stage: the picture with its marks. model: the model switch. lang: hidden, "en" or "zh". answered: hidden, the name
+    of what is shown; its `.change` tells of a new answer. add: hidden; a JSON text of one object or a list of them,
+    {"marks", "token", "name"}, put there appends them on the stage. stored: the finished result that the tab opened
+    with (`store.Stored`), or None.
+    """
+
+    stage: gr.components.Component
+    model: gr.Dropdown
+    lang: gr.Textbox
+    answered: gr.Textbox
+    add: gr.Textbox
+    stored: object | None
+
+
+def runtime():
+    """The process's runtime; imported when first computing, as every model library."""
+    from pipelines.runtime import context
+
+    return context.current()
+
+
+def known_model(model_id) -> str:
+    """The id, if it is one of this tab's models or empty. Raises UserError."""
+    return model_switch.known(TOPIC, model_id)
+
+
+@functools.cache
+def ready() -> None:
+    """Import the pipeline, once and alone. Call it before the first import of anything below pipelines.segment."""
+    with runtime().memory.alone():
+        importlib.import_module("pipelines.segment.prompt")
+
+
+def chosen(model_id) -> str:
+    """The model of this id, or the app's choice if it is empty. Raises UserError."""
+    return known_model(model_id) or runtime().choose(TOPIC).entry.id
+
+
+def load(model_id: str) -> SegmentModel:
+    """The loaded model of this id, or the app's choice if it is empty. Raises UserError."""
+    ready()
+    return runtime().load(chosen(model_id))
+
+
+# --- what is shown, for the panels ---
+
+
+def picture(answered: str, shared: Shared, request: gr.Request) -> Pictured:
+    """The picture that the shown answer belongs to. Raises UserError."""
+    return _kept(PICTURE, answered, shared, request)
+
+
+def pixels(answered: str, shared: Shared, request: gr.Request) -> np.ndarray:
+    """That picture, (h, w, 3) uint8, at display size. Raises UserError."""
+    return picture(answered, shared, request).small
+
+
+def embedding(answered: str, shared: Shared, request: gr.Request) -> Embedding:
+    """The embedding that the shown answer was decoded from. Raises UserError."""
+    return _kept(EMBEDDING, answered, shared, request).embedding
+
+
+def model(answered: str, shared: Shared, request: gr.Request) -> SegmentModel:
+    """The model that it was computed by. Raises UserError."""
+    return load(_kept(EMBEDDING, answered, shared, request).model_id)
+
+
+def layers(answered: str, shared: Shared, request: gr.Request) -> tuple[Layer, ...]:
+    """Every object, in the order of the stage. Raises UserError."""
+    return _kept(OBJECTS, answered, shared, request)
+
+
+def layer(answered: str, shared: Shared, request: gr.Request) -> Layer:
+    """The object that is chosen; it has masks. Raises UserError where it has no mark yet."""
+    place = _kept(ACTIVE, answered, shared, request)
+    shown = layers(answered, shared, request)[place]
+    if shown.masks is None:
+        raise UserError("segment.mark_first")
+    return shown
+
+
+def masks(answered: str, shared: Shared, request: gr.Request) -> Masks:
+    """The four masks of the object that is chosen. Raises UserError."""
+    return layer(answered, shared, request).masks
+
+
+def _kept(key: str, answered: str, shared: Shared, request: gr.Request):
+    """What the session keeps of the answer of that name; the stored result is computed again when it is asked for."""
+    session = sessions.of(request)
+    if not answered:
+        raise UserError("errors.picture_missing")
+    if session.get(ANSWERED) != answered:
+        if shared.stored is None or answered != shared.stored.name:
+            raise UserError("segment.gone")
+        from demos.segment import answer
+
+        answer.again(shared.stored, request)
+    found = session.get(key)
+    if found is None:
+        raise UserError("segment.gone")
+    return found
+
+
+def keep(request: gr.Request, answered: str, objects: tuple[Layer, ...], active: int) -> None:
+    """Make an answer the one that the panels speak of."""
+    session = sessions.of(request)
+    held = sum(each.masks.logits.nbytes for each in objects if each.masks is not None)
+    session.put(OBJECTS, objects, nbytes=held + 1_000)
+    session.put(ACTIVE, active, nbytes=100)
+    session.put(ANSWERED, answered, nbytes=100)
+
+
+def encoded(shown: Pictured, model_id: str, request: gr.Request) -> Embedding | None:
+    """The session's embedding of this picture by this model, if it still holds one."""
+    found = sessions.of(request).get(EMBEDDING)
+    fits = found is not None and (found.picture, found.model_id) == (shown.sha256, model_id)
+    return found.embedding if fits else None
+
+
+def encode(shown: Pictured, model_id: str, request: gr.Request) -> Embedding:
+    """Run the encoder in one turn of the device, unless another call has done so meanwhile. Raises UserError."""
+    from pipelines.runtime.pictures import open_picture
+    from pipelines.segment import prompt
+
+    model, pixels = load(model_id), open_picture(shown.path).pixels
+
+    def run() -> Embedding:
+        made = encoded(shown, model_id, request) or prompt.encode(model, pixels)
+        keep_embedding(shown, model_id, made, request)
+        return made
+
+    return jobs.on_device(run)
+
+
+def keep_embedding(shown: Pictured, model_id: str, made: Embedding, request: gr.Request) -> None:
+    """Put an embedding into the visitor's session; nobody else's call can reach it."""
+    sessions.of(request).put(EMBEDDING, Encoded(shown.sha256, model_id, made), nbytes=made.nbytes)
