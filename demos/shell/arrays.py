@@ -7,6 +7,7 @@ cannot be guessed.
 import base64
 import secrets
 import urllib.parse
+from pathlib import Path
 
 import numpy as np
 
@@ -22,9 +23,18 @@ def pack(array: np.ndarray) -> dict:
 
 def pack_file(array: np.ndarray, session: Session) -> dict:
     """{"dtype", "shape", "url"}: the same bytes as a private file, for arrays above some 100 kB."""
-    path = session.folder / f"{secrets.token_urlsafe(24)}.bin"
+    return pack_at(array, session.folder / f"{secrets.token_urlsafe(24)}.bin")
+
+
+def pack_at(array: np.ndarray, path: Path) -> dict:
+    """As `pack_file`, at a place of its own among the files that the page may fetch."""
     path.write_bytes(_bytes(array))
-    return {**_head(array), "url": f"gradio_api/file={urllib.parse.quote(str(path))}"}
+    return {**_head(array), "url": address(path)}
+
+
+def address(path: Path) -> str:
+    """Where the page fetches a file from, relative to the app's own address."""
+    return f"gradio_api/file={urllib.parse.quote(str(path))}"
 
 
 def unpack(packed: dict) -> np.ndarray:

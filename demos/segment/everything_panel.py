@@ -1,0 +1,177 @@
+"""Everything: the model asked at every point of a grid, once; the funnel of filters, the masks under the pointer."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from demos.segment import everything_views, parts, views
+from demos.segment.funnel import Funnel, Sieve
+from demos.shell import jobs, links, sessions
+from demos.shell.results import milliseconds
+from demos.shell.words import say, spans, t
+from pipelines.runtime.errors import UserError
+
+if TYPE_CHECKING:
+    from pipelines.segment.everything import GridPass
+
+SIDES, SIDE = (8, 16, 32), 16
+PASS = "segment.everything"  # session: Found
+FOLDER = "everything"  # of the session's files
+_CHOSEN = "value => JSON.stringify(value.chosen)"
+_FETCH = 'url => { const a = document.createElement("a"); a.href = url; a.download = ""; a.click(); }'
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A pass that the session keeps. serial: as the page calls it. picture: SHA-256 of the file that it is of."""
+
+    serial: str
+    picture: str
+    grid: GridPass
+
+
+@dataclass(frozen=True)
+class Panel:
+    side: gr.Radio
+    status: gr.HTML
+    funnel: Funnel
+
+
+def lay_out(page, shared: parts.Shared) -> Panel:
+    """The panel, open on the stored funnel where there is one."""
+    gr.HTML(views.framed(views.sentence("everything_about")), apply_default_css=False)
+    first = None
+    if shared.stored is not None:
+        first = everything_views.stored(shared.stored.folder, sessions.cache() / "stored" / parts.TOPIC)
+    side = gr.Radio(
+        [(t(f"segment.everything_side_{n}"), n) for n in SIDES], value=SIDE, label=t("segment.everything_side"),
+        info=t("segment.everything_side_info"), interactive=True, elem_id="sg-everything-side",
+    )  # fmt: skip
+    with gr.Row(elem_classes="lucida-actions"):
+        go = gr.Button(t("segment.everything_go"), variant="primary", size="sm", elem_id="sg-everything-go")
+        stop = gr.Button(t("shell.cancel"), size="sm", elem_id="sg-everything-stop")
+    status = jobs.status_line(value=spans("segment.everything_stored") if first else "", elem_id="sg-everything-status")
+    funnel = Funnel(first, elem_id="sg-funnel")
+    with gr.Row(elem_classes="lucida-actions"):
+        as_coco = gr.Button(t("segment.everything_coco"), size="sm", elem_id="sg-everything-coco")
+    panel = Panel(side, status, funnel)
+    _wire(page, shared, panel, go=go, stop=stop, as_coco=as_coco)
+    return panel
+
+
+def _wire(page, shared: parts.Shared, panel: Panel, *, go, stop, as_coco) -> None:
+    def on_everything(answered, side, lang, request: gr.Request):
+        yield from found(shared, panel, answered=answered, side=side, request=request)
+
+    outputs = [panel.status, panel.funnel]
+    handler = jobs.long(on_everything, status=panel.status)
+    running = go.click(handler, [shared.answered, panel.side, page.lang], outputs, **jobs.LONG)
+    jobs.wire_stop(stop, [running], status=panel.status)
+    panel.funnel.edit(
+        jobs.short(on_small), [panel.funnel, page.lang], panel.funnel, **jobs.SHORT, trigger_mode="always_last"
+    )
+    panel.funnel.input(None, panel.funnel, shared.add, js=_CHOSEN, **links.PRIVATE)
+    shared.answered.change(jobs.short(on_answer), [panel.funnel, page.lang], outputs, **jobs.SHORT)
+    address = gr.Textbox("", visible="hidden")
+    made = as_coco.click(jobs.short(on_coco), [panel.funnel, page.lang], address, **jobs.SHORT)
+    made.success(None, address, None, js=_FETCH, **links.PRIVATE)
+
+
+def read_side(side) -> int:
+    """Points along one side of the grid. Raises UserError for a number that the page does not offer."""
+    if isinstance(side, bool) or side not in SIDES:
+        raise UserError("segment.everything_side_unknown", side=str(side)[:20])
+    return int(side)
+
+
+def found(shared: parts.Shared, panel: Panel, *, answered: str, side, request: gr.Request) -> Generator:
+    """Updates for the panel: how far the pass is, then the funnel. Each batch of points takes the device for one turn."""
+    from pipelines.segment.grid import POINTS_A_BATCH, Progress, grid_pass
+
+    side = read_side(side)
+    yield {panel.status: spans("segment.everything_first")}
+    embedding = parts.embedding(answered, shared, request)
+    model, shown = parts.model(answered, shared, request), parts.picture(answered, shared, request)
+    for item in jobs.steps(grid_pass(model, embedding, side=side)):
+        if isinstance(item, Progress):
+            left = milliseconds(item.ms * (item.total - item.done) / item.done)
+            yield {panel.status: spans("segment.everything_step", done=item.done, total=item.total, left=left)}
+    value = _kept(item, shown, request)
+    batches = -(-len(item.points) // POINTS_A_BATCH)
+    times = {"time": milliseconds(item.ms), "each": milliseconds(item.ms / batches)}
+    said = spans("segment.everything_done", points=len(item.points), count=len(item), **times)
+    yield {panel.status: said, panel.funnel: value}
+
+
+def _kept(grid: GridPass, shown: parts.Pictured, request: gr.Request) -> dict:
+    """Keep the pass for the session, in place of the one before; returns the funnel's value."""
+    session = sessions.of(request)
+    folder = session.folder / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)  # the files of the pass before
+    under = everything_views.Under.of(shown.name, grid.full_size, shown.small)
+    value = everything_views.value(everything_views.candidates(grid), under, folder)
+    session.put(PASS, Found(value["serial"], shown.sha256, grid), nbytes=grid.nbytes)
+    return value
+
+
+def on_answer(sieve: Sieve | None, lang, request: gr.Request):
+    """Another picture on the stage: the masks of the one before go."""
+    session = sessions.of(request)
+    shown = session.get(parts.PICTURE)
+    if sieve is None or shown is None or sieve.sent.get("name") == shown.name:
+        return gr.skip(), gr.skip()
+    session.put(PASS, None, nbytes=0)
+    return "", None
+
+
+def on_small(sieve: Sieve | None, lang, request: gr.Request):
+    """The last filter for the sliders as they stand: holes closed, specks removed, duplicates among what is left."""
+    if sieve is None:
+        return gr.skip()
+    return {**sieve.sent, "small": everything_views.cleaned(*jobs.on_device(sifted, sieve, request))}
+
+
+def sifted(sieve: Sieve | None, request: gr.Request):
+    """The session's pass and its `Funnel` at the page's limits. Raises UserError where the pass is not kept."""
+    from pipelines.segment.everything import Thresholds, filter
+
+    kept = sessions.of(request).get(PASS)
+    if sieve is None or kept is None or kept.serial != sieve.serial:
+        raise UserError("segment.everything_run_first")
+    return kept.grid, filter(kept.grid, Thresholds(**sieve.limits))
+
+
+def on_coco(sieve: Sieve | None, lang, request: gr.Request) -> str:
+    """The address of a COCO file of all kept masks."""
+    grid, funnel = sifted(sieve, request)
+    if not len(funnel.kept):
+        raise UserError("segment.everything_none_kept")
+    path = sessions.of(request).folder / FOLDER / secrets.token_urlsafe(16) / "everything.coco.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(coco(grid, funnel, lang), ensure_ascii=False) + "\n", "utf-8")
+    return views.address(path)
+
+
+def coco(grid: GridPass, funnel, lang: str) -> dict:
+    """All kept masks at the full picture's size; one at a time is in memory."""
+    from pipelines.segment import export
+
+    height, width = grid.full_size
+    name = say("segment.everything_category", lang)
+    objects = (
+        export.Kept(
+            name=name,
+            mask=funnel.mask(grid, index, full=True),
+            iou=float(grid.iou[index]),
+            stability=float(grid.stability[index]),
+        )
+        for index in funnel.kept.tolist()
+    )
+    return export.coco(objects, width, height, "picture")
