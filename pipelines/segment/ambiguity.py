@@ -7,12 +7,16 @@ decoder has three multimask tokens, each free to take another level, and one tok
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipelines.segment.clicks import Click, first_click, intersection_over_union, next_click
+from pipelines.segment.marks import Prompt
 from pipelines.segment.masks import MULTIMASK, SINGLE, Masks
-from pipelines.segment.prompt import Embedding, Prompt, predict
+
+if TYPE_CHECKING:
+    from pipelines.segment.prompt import Embedding
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def spread(masks: Masks) -> float:
     return float(np.mean([1 - intersection_over_union(one, other) for one, other in combinations(parts, 2)]))
 
 
-def click_steps(model, embedding: Embedding, truth: np.ndarray, *, count: int = 5) -> Iterator[ClickStep]:
+def click_steps(model, embedding: "Embedding", truth: np.ndarray, *, count: int = 5) -> Iterator[ClickStep]:
     """Click as the simulated person does (``clicks.py``) and yield how the three masks draw together.
 
     Each click is answered with the logits of the best mask before as a further prompt. Ends early when the shown
@@ -98,6 +102,8 @@ def click_steps(model, embedding: Embedding, truth: np.ndarray, *, count: int = 
     Raises:
         ValueError: a truth of another size, or an empty one.
     """
+    from pipelines.segment.prompt import predict  # imports torch; the ladder of a stored answer needs none
+
     if truth.shape != embedding.full_size or not truth.any():
         raise ValueError(f"expected a truth of {embedding.full_size} with a pixel set, got {truth.shape}")
     clicks, previous, click = [], None, first_click(truth)

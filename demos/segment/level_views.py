@@ -1,0 +1,143 @@
+"""The levels Blocks and Numbers -> HTML in both languages. Pure: no gradio, no torch."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from demos.segment import logit_views
+from demos.segment.views import framed, sentence, word
+from demos.shell.components import door
+
+if TYPE_CHECKING:
+    from pipelines.segment.masks import Masks
+
+STYLE = f"<style>{Path(__file__).with_name('panels.css').read_text('utf-8')}</style>"
+
+
+def about(*names: str) -> str:
+    """Sentences of this tab, one a paragraph."""
+    return framed(*map(sentence, names))
+
+
+# --- Blocks ---
+
+
+def blocks(parts: Sequence, *, encoder_ms: float, decoder_ms: float) -> str:
+    """The model's parts as they worked on this picture and these marks.
+
+    parts: with `part`, `name`, `shape`, `parameters`, `ms`. encoder_ms, decoder_ms: of the answer that is shown.
+    """
+    slowest = max((part.ms for part in parts), default=0.0) or 1.0
+    ratio = encoder_ms / decoder_ms if decoder_ms else math.nan
+    told = sentence("blocks_clocks", encoder=_ms(encoder_ms), decoder=_ms(decoder_ms), ratio=f"{ratio:.0f}")
+    head = _th("block") + _th("block_shape") + _th("block_parameters", n=True) + _th("block_ms", n=True)
+    return framed(sentence("blocks_about"), told, _table(head, [_block(part, slowest) for part in parts]))
+
+
+def _th(name: str, *, n: bool = False) -> str:
+    return f'<th class="n">{word(name)}</th>' if n else f"<th>{word(name)}</th>"
+
+
+def _table(head: str, rows: Sequence[str]) -> str:
+    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="sg-scroll"><table class="sg-table">{body}</table></div>'
+
+
+def _block(part, slowest: float) -> str:
+    shape = " × ".join(map(str, part.shape))
+    bar = f'<i style="width:{100 * part.ms / slowest:.0f}%"></i>'
+    return (
+        f'<tr><th scope="row">{word(f"part_{part.part}")} <code>{html.escape(part.name)}</code></th>'
+        f'<td class="shape">{shape}</td><td class="n">{_counted(part.parameters)}</td>'
+        f'<td class="n">{_ms(part.ms)}{bar}</td></tr>'
+    )
+
+
+def colours(embedding: np.ndarray, picture: np.ndarray) -> str:
+    """The embedding's first three principal components as colour, (h, w, 3) uint8, beside the picture of that size."""
+    rows, columns = embedding.shape[:2]
+    made = door.data_url(*door.encoded(embedding, longest=256))
+    plain = door.data_url(*door.encoded(picture, longest=512))
+    return framed(
+        f"<h4>{word('pca')}</h4>",
+        sentence("pca_about", rows=rows, columns=columns),
+        f'<div class="sg-two">{_figure(plain, "pca_picture")}{_figure(made, "pca_cells", kind="cells")}</div>',
+    )
+
+
+def _figure(address: str, name: str, *, kind: str = "") -> str:
+    return f'<figure><img class="{kind}" src="{address}" alt=""><figcaption>{word(name)}</figcaption></figure>'
+
+
+# --- Numbers ---
+
+
+def numbers(masks: Masks, *, token: int) -> str:
+    """What the model says of its four masks; token: the one that is shown."""
+    counts = logit_views.stability_counts(masks)
+    names = ("numbers_iou", "numbers_above", "numbers_below", "numbers_stability", "numbers_area")
+    head = _th("tokens") + "".join(_th(name, n=True) for name in names)
+    rows = [_mask(masks, k, counts[k], on=k == token) for k in (1, 2, 3, 0)]
+    strict, loose = map(int, counts[token])
+    ratio = f"{strict / loose:.3f}" if loose else "–"
+    return framed(
+        sentence("numbers_about"),
+        _table(head, rows),
+        f'<div class="sg-formula">{word("numbers_ratio", strict=strict, loose=loose, ratio=ratio)}</div>',
+        sentence("numbers_iou_head", kind="sg-note"),
+    )
+
+
+def _mask(masks: Masks, token: int, counts, *, on: bool) -> str:
+    name = word(f"token_{token}") + (f" · {word('token_shown')}" if on else "")
+    stability = float(masks.stability[token])
+    cells = (
+        f"{float(masks.iou[token]):.3f}", f"{int(counts[0]):,}", f"{int(counts[1]):,}",
+        f"{stability:.3f}" if math.isfinite(stability) else "–", f"{float(masks.area[token]):.1%}",
+    )  # fmt: skip
+    row = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+    return f'<tr{" class=on" if on else ""}><th scope="row">{name}</th>{row}</tr>'
+
+
+def places(masks: Masks, places: Sequence[Mapping]) -> str:
+    """Where each mark lies in the picture, in the model's square and in the logits' cells.
+
+    places: [{"label": 1, 0 or None for a corner of the box, "picture", "square", "cell": (x, y)}].
+    """
+    if not places:
+        return ""
+    head = _th("place_mark") + "".join(_th(name, n=True) for name in ("place_picture", "place_square", "place_cell"))
+    rows = [
+        f'<tr><th scope="row">{_mark(place["label"], i)}</th>'
+        + "".join(f'<td class="n">{_pair(place[name])}</td>' for name in ("picture", "square", "cell"))
+        + "</tr>"
+        for i, place in enumerate(places, start=1)
+    ]
+    (height, width), (high, wide), side = masks.full_size, masks.input_size, masks.logits.shape[-1]
+    told = sentence("place_about", width=width, height=height, wide=wide, high=high, square=masks.square, side=side)
+    return framed(f"<h4>{word('place')}</h4>", told, _table(head, rows))
+
+
+def _mark(label: int | None, n: int) -> str:
+    return word({1: "place_plus", 0: "place_minus", None: "place_corner"}[label], n=n)
+
+
+def _pair(xy: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{value:.1f}".removesuffix(".0") for value in xy) + ")"
+
+
+def _ms(ms: float) -> str:
+    return f"{ms:.1f} ms" if ms < 100 else f"{ms:.0f} ms"
+
+
+def _counted(n: int) -> str:
+    """928, 14 k, 1.65 M."""
+    if n < 1_000:
+        return str(n)
+    return f"{n / 1e3:.0f} k" if n < 1e6 else f"{n / 1e6:.2f} M"
