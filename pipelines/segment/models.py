@@ -3,6 +3,7 @@
 ``square``, ``encode_image`` and ``decode`` are the seam: what builds on them need not know the family of a model.
 """
 
+import copy
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,14 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from segment_anything import sam_model_registry
 from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from segment_anything.utils.transforms import ResizeLongestSide
 from torch import nn
 
+from pipelines.runtime.catalogue import read_catalogue
 from pipelines.runtime.device import Placement
-from pipelines.runtime.weights import load_strict, read_safetensors
+from pipelines.runtime.errors import UserError
+from pipelines.runtime.weights import load_strict, read_published_pickle, read_safetensors
+from pipelines.segment import speed
 
 CONFIG_FILE = "config.json"
+FULL_SIZE = ("vit_b", "vit_l", "vit_h")  # of segment_anything's registry
+MOBILE = "vit_t"
 PIXEL_MEAN = (123.675, 116.28, 103.53)  # of RGB bytes, as the published checkpoints have them
 PIXEL_STD = (58.395, 57.12, 57.375)
 
@@ -54,8 +61,8 @@ class SegmentModel:
 
     family: "sam" (MobileSAM too: its prompt encoder and mask decoder are SAM's) or "sam2". module: segment_anything's
     ``Sam``, which goes into SamPredictor and SamAutomaticMaskGenerator unchanged, or transformers' ``Sam2Model``.
-    dtype: of image encoder and mask decoder. The prompt encoder stays in float32: in bfloat16 a click of a large
-    picture would move by pixels.
+    dtype: of image encoder and mask decoder. The prompt encoder stays in float32: in half precision a click would
+    move by up to half a pixel of the square.
     """
 
     id: str
@@ -122,14 +129,23 @@ def encode_image(model: SegmentModel, squared: torch.Tensor) -> tuple[torch.Tens
 
     Returns:
         features (1, C, h, w) in the model's dtype; and SAM 2's two high-resolution maps, (1, C/8, 4h, 4w) and
-        (1, C/4, 2h, 2w), which its decoder adds on the way up; nothing for SAM.
+        (1, C/4, 2h, 2w), which its decoder adds on the way up; nothing for SAM. What overflows in half precision is
+        computed again in float32, on a copy. It may still not be finite: see ``prompt.encode``.
     """
     with torch.inference_mode():
-        if model.is_sam2:
-            from pipelines.segment import sam2
+        features, extra = _encode(model.module, squared.to(model.dtype), is_sam2=model.is_sam2)
+        if model.dtype != torch.float32 and not features.isfinite().all():
+            features, extra = _encode(copy.deepcopy(model.module).float(), squared, is_sam2=model.is_sam2)
+            features, extra = features.to(model.dtype), tuple(one.to(model.dtype) for one in extra)
+        return features, extra
 
-            return sam2.encode_image(model.module, squared.to(model.dtype))
-        return model.module.image_encoder(squared.to(model.dtype)), ()
+
+def _encode(module: nn.Module, squared: torch.Tensor, *, is_sam2: bool):
+    if is_sam2:
+        from pipelines.segment import sam2
+
+        return sam2.encode_image(module, squared)
+    return module.image_encoder(squared), ()
 
 
 def decode(
@@ -237,19 +253,80 @@ def load_folder(model_id: str, folder: Path, *, placement: Placement) -> Segment
     return wrap(model_id, module, placement=placement)
 
 
+def load_checkpoint(model_id: str, architecture: str, weights: Path, *, placement: Placement) -> SegmentModel:
+    """Load a full-size SAM or MobileSAM strictly.
+
+    Args:
+        architecture: a name of segment_anything's ``sam_model_registry`` (vit_b, vit_l, vit_h), or vit_t for MobileSAM.
+        weights: the published checkpoint, told by its SHA-256; or the same tensors as safetensors.
+
+    Raises:
+        UserError: ``errors.weights_pickle`` for any other pickle, unread; ``errors.weights_*``;
+            ``errors.sam_unknown``.
+    """
+    if architecture not in (*FULL_SIZE, MOBILE):
+        raise UserError("errors.sam_unknown", architecture=architecture[:40], choices=", ".join((*FULL_SIZE, MOBILE)))
+    if weights.suffix == ".safetensors":
+        state = read_safetensors(weights)
+    else:
+        state = read_published_pickle(weights, published=read_catalogue().published)
+    if architecture == MOBILE:
+        from pipelines.segment import mobile_sam
+
+        module, state = mobile_sam.create(), mobile_sam.rename(state)
+    else:
+        module = create_published(architecture)
+    load_strict(module, state, name=weights.name)
+    return wrap(model_id, module, placement=placement)
+
+
+def create_published(architecture: str) -> Sam:
+    """segment_anything's own shape of this name, with memory for weights that are not set.
+
+    Built without memory first: drawing 640 million random numbers that are overwritten takes longer than reading them.
+    """
+    with torch.device("meta"):
+        sam = sam_model_registry[architecture]()
+    return with_memory(sam)
+
+
+def with_memory(sam: Sam) -> Sam:
+    """Give a Sam without memory some on the CPU, and set the two buffers that no checkpoint holds."""
+    sam = sam.to_empty(device="cpu")
+    sam.pixel_mean, sam.pixel_std = (torch.tensor(values).view(-1, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
+    return sam
+
+
 def wrap(model_id: str, module: nn.Module, *, placement: Placement, family: str = "sam") -> SegmentModel:
-    """Move a filled module to its device and number format (see ``SegmentModel``)."""
-    module = module.to(device=placement.device).eval().requires_grad_(False)
+    """Move a filled module to its device and number format (see ``SegmentModel``); on a GPU, fuse its attention.
+
+    SAM 2 has fused attention already, MobileSAM too.
+    """
+    dtype = speed.compute_dtype(placement)
     encoder = module.vision_encoder if family == "sam2" else module.image_encoder
+    if placement.device == "cuda" and isinstance(encoder, ImageEncoderViT):
+        speed.fuse_attention(encoder)
     for part in (encoder, module.mask_decoder):
-        part.to(placement.torch_dtype)
-    return SegmentModel(model_id, family, module, placement.device, placement.torch_dtype)
+        part.to(dtype)
+    module = module.to(device=placement.device).eval().requires_grad_(False)
+    return SegmentModel(model_id, family, module, placement.device, dtype)
 
 
 def load(entry, placement: Placement) -> SegmentModel:
     """Load a model of the catalogue. The runtime calls this under its lock, once a model.
 
+    Args:
+        entry: a bundled folder; a published checkpoint with the architecture vit_b, vit_l, vit_h or vit_t; or a
+            folder with SAM 2's ``config.json`` beside its weights, architecture ``Sam2Model``.
+        placement: device and dtype.
+
     Raises:
-        UserError: as ``load_folder``.
+        UserError: as ``load_folder``, ``load_checkpoint`` and ``sam2.load``.
     """
-    return load_folder(entry.id, entry.folder, placement=placement)
+    if entry.architecture == "Sam":
+        return load_folder(entry.id, entry.folder, placement=placement)
+    if entry.architecture == "Sam2Model":
+        from pipelines.segment import sam2
+
+        return wrap(entry.id, sam2.load(entry.folder, entry.weights), placement=placement, family="sam2")
+    return load_checkpoint(entry.id, entry.architecture, entry.weights, placement=placement)

@@ -1,8 +1,42 @@
 """SAM 2.1 through transformers' ``Sam2Model``: pictures only, no video (arXiv 2408.00714)."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
-from transformers import Sam2ImageProcessor, Sam2Model
+from transformers import Sam2Config, Sam2ImageProcessor, Sam2Model
+
+from pipelines.runtime.errors import UserError
+from pipelines.runtime.weights import load_strict, read_safetensors
+
+# Parts of the published files that only video needs.
+VIDEO = (
+    "memory_",
+    "mask_downsample.",
+    "object_pointer_proj.",
+    "temporal_positional_encoding_projection_layer.",
+    "no_memory_positional_encoding",
+    "no_object_pointer",
+    "occlusion_spatial_embedding_parameter",
+)
+
+
+def load(folder: Path, weights: Path) -> Sam2Model:
+    """Load ``config.json`` and a safetensors file strictly, on the CPU; tensors that only video needs are left out.
+
+    Raises:
+        UserError: ``errors.sam2_config``, ``errors.weights_*``.
+    """
+    try:
+        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        parts = {name: values[name] for name in ("vision_config", "prompt_encoder_config", "mask_decoder_config")}
+        module = Sam2Model(Sam2Config(**parts))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+        raise UserError("errors.sam2_config", name=folder.name) from error
+    state = {name: tensor for name, tensor in read_safetensors(weights).items() if not name.startswith(VIDEO)}
+    load_strict(module, state, name=weights.name)
+    return return_all_tokens(module)
 
 
 def square(pixels: np.ndarray, *, side: int) -> torch.Tensor:

@@ -1,0 +1,74 @@
+"""What makes a SAM faster on a GPU without another mask: half precision, and attention in one fused call.
+
+The library computes relative-position attention (2304.02643, appendix A; 2112.01526, eq. (3)) step by step and keeps
+every matrix of scores. Here the same bias goes into ``scaled_dot_product_attention``, which need not.
+"""
+
+import torch
+from segment_anything.modeling.image_encoder import Attention, ImageEncoderViT, get_rel_pos
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from pipelines.runtime.device import Placement
+
+PROMPTS_CPU = 64  # a batch that is quick enough to be cancelled; larger ones gain nothing there
+PROMPTS_MOST = 256
+# Numbers alive at the same time while one prompt is decoded, for each cell of the embedding and channel: measured.
+PROMPT_NUMBERS = 24
+
+
+class FusedAttention(nn.Module):
+    """segment_anything's image ``Attention`` with the same parameters under the same names: (B, h, w, C) to the same.
+
+    With q, k, v (B, heads, h w, c): softmax(q k^T / sqrt(c) + bias) v, where the bias of a query at (y, x) and a key
+    at (y', x') is q . rel_pos_h[y - y'] + q . rel_pos_w[x - x'].
+    """
+
+    def __init__(self, attention: Attention):
+        super().__init__()
+        self.num_heads = attention.num_heads
+        self.qkv, self.proj = attention.qkv, attention.proj
+        self.rel_pos_h, self.rel_pos_w = attention.rel_pos_h, attention.rel_pos_w
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Attend within each of the B squares."""
+        batch, height, width, channels = x.shape
+        qkv = self.qkv(x).view(batch, height * width, 3, self.num_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, h w, c)
+        bias = self._bias(q.unflatten(2, (height, width)))
+        answer = scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        answer = answer.transpose(1, 2).reshape(batch, height, width, channels)
+        return self.proj(answer)
+
+    def _bias(self, q: torch.Tensor) -> torch.Tensor:
+        """(B, heads, h, w, c) to (B, heads, h w, h w)."""
+        height, width = q.shape[2:4]
+        rows = get_rel_pos(height, height, self.rel_pos_h)  # (h, h', c)
+        columns = get_rel_pos(width, width, self.rel_pos_w)
+        by_row = torch.einsum("bnhwc,hkc->bnhwk", q, rows)
+        by_column = torch.einsum("bnhwc,wkc->bnhwk", q, columns)
+        return (by_row[..., :, None] + by_column[..., None, :]).flatten(4).flatten(2, 3)
+
+
+def fuse_attention(encoder: ImageEncoderViT) -> None:
+    """Exchange the attention of every block, in place; parameters stay where they are."""
+    for block in encoder.blocks:
+        if isinstance(block.attn, Attention):
+            block.attn = FusedAttention(block.attn)
+
+
+def compute_dtype(placement: Placement) -> torch.dtype:
+    """The number format of image encoder and mask decoder: float16 wherever the device's own choice is a half."""
+    return torch.float16 if placement.dtype in ("float16", "bfloat16") else placement.torch_dtype
+
+
+def prompts_at_once(device: str, *, cells: int, channels: int, dtype: torch.dtype, free_bytes: int) -> int:
+    """How many prompts of one picture are decoded together.
+
+    Args:
+        cells, channels: of the embedding. free_bytes: on the device now; a quarter of it is taken at most.
+    """
+    if device == "cpu":
+        return PROMPTS_CPU
+    each = PROMPT_NUMBERS * cells * channels * torch.empty((), dtype=dtype).element_size()
+    return max(1, min(PROMPTS_MOST, free_bytes // 4 // each))

@@ -1,0 +1,62 @@
+import pytest
+import torch
+from segment_anything.modeling.image_encoder import Attention
+
+from pipelines.runtime.device import Placement
+from pipelines.segment.models import SamConfig, create_sam
+from pipelines.segment.speed import PROMPTS_CPU, FusedAttention, compute_dtype, fuse_attention, prompts_at_once
+
+TINY = SamConfig(
+    image_size=96, width=16, depth=2, heads=2, window=5, global_blocks=(1,), out_channels=16, decoder_mlp=16
+)
+
+
+def randomised(module: torch.nn.Module) -> torch.nn.Module:
+    """Relative positions start at zero, where nothing could go wrong with them."""
+    torch.manual_seed(0)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return module.eval()
+
+
+@pytest.mark.parametrize(("height", "width"), [(6, 6), (4, 7)])
+def test_fused_attention_equals_the_librarys(height, width):
+    attention = randomised(Attention(24, num_heads=3, use_rel_pos=True, input_size=(height, width)))
+    x = torch.randn(2, height, width, 24)
+    with torch.inference_mode():
+        torch.testing.assert_close(FusedAttention(attention)(x), attention(x), atol=1e-5, rtol=1e-4)
+
+
+def test_an_encoder_with_fused_attention_keeps_its_answer_and_its_names():
+    encoder = randomised(create_sam(TINY).image_encoder)
+    names = list(encoder.state_dict())
+    pictures = torch.randn(1, 3, 96, 96)  # 12 x 12 patches: windows of 5 are padded
+    with torch.inference_mode():
+        before = encoder(pictures)
+        fuse_attention(encoder)
+        after = encoder(pictures)
+    assert all(isinstance(block.attn, FusedAttention) for block in encoder.blocks)
+    assert list(encoder.state_dict()) == names
+    torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)  # sums in another order, two blocks deep
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "expected"),
+    [
+        ("cuda", "bfloat16", torch.float16),
+        ("cuda", "float16", torch.float16),
+        ("cuda", "float32", torch.float32),
+        ("cpu", "float32", torch.float32),
+    ],
+)
+def test_half_precision_is_float16(device, dtype, expected):
+    assert compute_dtype(Placement(device, dtype, "errors.device_cuda")) == expected
+
+
+def test_prompts_are_batched_as_far_as_memory_goes():
+    sizes = {"cells": 64 * 64, "channels": 256, "dtype": torch.float16}
+    assert prompts_at_once("cpu", **sizes, free_bytes=0) == PROMPTS_CPU
+    many, few = (prompts_at_once("cuda", **sizes, free_bytes=gib << 30) for gib in (70, 2))
+    assert many == 256
+    assert 1 <= few < 64
+    assert prompts_at_once("cuda", **sizes, free_bytes=0) == 1
