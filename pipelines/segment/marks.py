@@ -6,6 +6,7 @@ Places are pixels of the full picture, counted like an array's indices: a click 
 
 import json
 import math
+import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -153,4 +154,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    return str(value)[:40]
+    """At most 40 characters to be shown in a sentence, also of what is huge, deep or no valid Unicode."""
+    try:
+        text = value[:40] if isinstance(value, str) else reprlib.repr(value)[:40]
+    except ValueError:  # an integer of thousands of digits
+        return "…"
+    return text.encode("utf-8", "replace").decode("utf-8")
