@@ -28,7 +28,7 @@ SOLVED = "segment.solved"  # session: (embedding, {object's id: Solved})
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What the next mark gets as a prompt. logits: of the mask that was shown, (1, side, side) float32, and its token."""
+    """What the next mark gets as a prompt: the logits of the mask that was shown, (1, side, side) float32."""
 
     token: int
     logits: np.ndarray

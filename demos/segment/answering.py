@@ -18,9 +18,12 @@ from demos.segment import clocks, downloads, parts, result, views, wanted
 from demos.segment.answer import Answer
 from demos.segment.parts import Shared
 from demos.segment.stage import wire_finger
+from demos.segment.starter import Starter
 from demos.segment.wanted import Wanted
-from demos.shell import jobs, model_switch, sessions
+from demos.shell import jobs, links, model_switch, sessions
 from pipelines.runtime.errors import UserError
+
+ENCODING = "segment.encoding"  # session: (SHA-256 of the picture, model) of which the encoder is running as a long job
 
 
 @dataclass(frozen=True)
@@ -41,27 +44,42 @@ class Panel:
     facts: gr.HTML
 
 
-def wire(page, asked: asking.Asked, shared: Shared, panel: Panel, switch: model_switch.Panel, start) -> None:
-    """Marks, finger, model, previous mask, a parcel from another tab, a link that asks for an answer."""
+def wire(page, asked: asking.Asked, shared: Shared, panel: Panel, switch: model_switch.Panel, starter: Starter) -> None:
+    """Marks, finger, model, previous mask, objects and pictures from elsewhere, a link that asks for an answer."""
     inputs = [*asked.inputs, page.lang]
     outputs = [*_outputs(asked, shared, panel), panel.quick, panel.slow]
     newest = {**jobs.SHORT, "trigger_mode": "always_last"}
     marks = {"fn": jobs.short(_marks(asked, shared, panel)), "inputs": inputs, "outputs": outputs}
-    asked.stage.input(**marks, **newest)
-    asked.previous.input(**marks, **newest)
+    for event in (asked.stage.input, asked.previous.input, starter.start):
+        event(**marks, **newest)
     for event in (switch.chosen.success, switch.fetched.success):
         event(**marks, **jobs.SHORT)
-    encode = {"inputs": inputs, "outputs": [panel.status, panel.stop]}
-    quick = panel.quick.change(jobs.short(_encode_now), encode["inputs"], None, **newest)
-    slow = panel.slow.change(jobs.long(_encoder(panel), status=panel.status), **encode, **jobs.LONG)
+    shared.add.change(None, shared.add, None, js=_ADD, **links.PRIVATE)
+    page.inbox.change(jobs.short(_received), [page.inbox, page.lang], asked.stage, **jobs.SHORT).success(
+        **marks, **jobs.SHORT
+    )
+    _wire_encoder(panel, inputs, marks)
+    wire_finger(asked.stage, jobs.short(_finger), [asked.stage, asked.model, page.lang], panel.clocks)
+    shared.answered.change(jobs.short(_cut_out(shared)), [shared.answered, page.lang], panel.cut_out, **newest)
+
+
+_ADD = """text => { if (text) dispatchEvent(new CustomEvent("lucida-object-add", { detail: JSON.parse(text) })); }"""
+
+
+def _wire_encoder(panel: Panel, inputs: list, marks: dict) -> None:
+    """After the encoder, the marks as they are by then are answered."""
+    quick = panel.quick.change(jobs.short(_encode_now), inputs, None, trigger_mode="always_last", **jobs.SHORT)
+    handler = jobs.long(_encoder(panel), status=panel.status, replaces=True)
+    slow = panel.slow.change(handler, inputs, [panel.status, panel.stop], trigger_mode="multiple", **jobs.LONG)
     for event in (quick, slow):
         event.success(**marks, **jobs.SHORT)
     jobs.wire_stop(panel.stop, [slow], status=panel.status)
-    finger = jobs.short(_finger)
-    wire_finger(asked.stage, finger, [asked.stage, asked.model, page.lang], panel.clocks)
-    shared.answered.change(
-        jobs.short(_cut_out(shared)), [shared.answered, page.lang], panel.cut_out, **newest
-    )  # fmt: skip
+    panel.stop.click(None, None, panel.stop, js="() => ({ __type__: 'update', visible: false })", **links.PRIVATE)
+
+
+def _received(parcel, lang):
+    """A picture sent from another tab."""
+    return str(parcel.path) if parcel is not None and parcel.kind == "picture" else gr.skip()
 
 
 def _outputs(asked: asking.Asked, shared: Shared, panel: Panel) -> list:
@@ -76,15 +94,11 @@ def _outputs(asked: asking.Asked, shared: Shared, panel: Panel) -> list:
 def _marks(asked: asking.Asked, shared: Shared, panel: Panel):
     def on_marks(stage, model, previous, lang, request: gr.Request):
         if stage is None:
-            return {**dict.fromkeys([*_outputs(asked, shared, panel), panel.quick, panel.slow], gr.skip()), **emptied(
-                asked, shared, panel
-            )}
+            return emptied(asked, shared, panel)
         shown, objects, active, model_id = read(stage, model, request)
         if parts.encoded(shown, model_id, request) is None:
-            return _begin_to_encode(stage, panel, model_id)
-        made = answers.answer(
-            shown, objects, active, model_id=model_id, chained=previous is not False, request=request
-        )
+            return _begin_to_encode(stage, shown, panel, model_id, request)
+        made = answers.answer(shown, objects, active, model_id=model_id, chained=previous is not False, request=request)
         return filled(asked, shared, panel, made, objects, request)
 
     return on_marks
@@ -99,8 +113,10 @@ def read(stage, model, request: gr.Request) -> tuple[parts.Pictured, tuple[Wante
     return shown, objects, active, model_id
 
 
-def _begin_to_encode(stage, panel: Panel, model_id: str) -> dict:
-    """Set the encoder's clock going, and let the encoder run as an event of its own."""
+def _begin_to_encode(stage, shown: parts.Pictured, panel: Panel, model_id: str, request: gr.Request) -> dict:
+    """Set the encoder's clock going, and let the encoder run as an event of its own, unless it does so already."""
+    if sessions.of(request).get(ENCODING) == (shown.sha256, model_id):
+        return {panel.clocks: gr.skip()}
     begin = panel.quick if is_quick(model_id) else panel.slow
     return {panel.clocks: clocks.encoding(stage.name), begin: secrets.token_urlsafe(8)}
 
@@ -163,11 +179,32 @@ def _encoder(panel: Panel):
         if stage is None:
             return
         shown, _, _, model_id = read(stage, model, request)
-        yield views.word("loading"), gr.Button(visible=True)
-        yield "", gr.Button(visible=False)
-        parts.encode(shown, model_id, request)
+        yield {panel.status: views.word("loading"), panel.stop: gr.Button(visible=True)}
+        ended = {panel.status: "", panel.stop: gr.Button(visible=False)}
+        try:
+            yield from _watched(panel, shown, model_id, request)
+        except Exception:  # the sentence is told by `jobs.long`; here only the line of the run is taken away
+            yield ended
+            raise
+        yield ended
 
     return on_encode
+
+
+def _watched(panel: Panel, shown: parts.Pictured, model_id: str, request: gr.Request):
+    from pipelines.runtime.pictures import open_picture
+    from pipelines.segment.watched import Block, encode_blocks
+
+    session, pixels = sessions.of(request), open_picture(shown.path).pixels
+    session.put(ENCODING, (shown.sha256, model_id), nbytes=200)
+    try:
+        for item in jobs.steps(encode_blocks(parts.load(model_id), pixels, picture=shown.sha256)):
+            if isinstance(item, Block):
+                yield {panel.status: views.encoding(item.done + 1, item.total)}
+            else:
+                parts.keep_embedding(item, request)
+    finally:
+        session.put(ENCODING, None, nbytes=0)
 
 
 # --- the finger ---

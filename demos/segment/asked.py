@@ -20,7 +20,7 @@ SETTINGS = ("example", "objects", "model", "previous")
 
 @dataclass(frozen=True)
 class Opening:
-    """How the tab opens. objects: the stage's form. stored: the finished result to show, or None. run: answer at once."""
+    """How the tab opens. objects: in the stage's form. stored: the finished result to show. run: answer at once."""
 
     example: str
     objects: dict[str, Any] | None = None

@@ -18,7 +18,9 @@ from pipelines.runtime.errors import UserError
 
 KINDS = ("cut_out", "mask", "rle", "polygons", "coco")
 PREVIEW_PX = 480
-_FETCH = """url => { if (!url) return; const a = document.createElement("a"); a.href = url; a.download = ""; a.click(); }"""
+_FETCH = (
+    """url => { if (!url) return; const a = document.createElement("a"); a.href = url; a.download = ""; a.click(); }"""
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +53,7 @@ def mask_of(layer: Layer, *, at_full_size: bool = True) -> np.ndarray:
 
 
 def preview(pixels: np.ndarray, layer: Layer) -> bytes:
-    """A small PNG of the cut-out. pixels: (h, w, 3) uint8 at the size at which the mask is answered. Raises UserError."""
+    """A small PNG of the cut-out. pixels: (h, w, 3) uint8 at the size of the answer. Raises UserError."""
     from PIL import Image
 
     from pipelines.segment import export

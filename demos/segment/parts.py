@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 TOPIC = "segment"
 BUNDLED = "lucida-sam"
 PICTURE = "segment.picture"  # session: Pictured
-EMBEDDING = "segment.embedding"  # session: Encoded
+EMBEDDING = "segment.embedding"  # session: Embedding
 OBJECTS = "segment.objects"  # session: tuple of Layer
 ACTIVE = "segment.active"  # session: place of the chosen object among them
 ANSWERED = "segment.answered"  # session: the name of the last answer, as the page's hidden box holds it
@@ -47,15 +47,6 @@ class Pictured:
     sha256: str
     small: np.ndarray
     full_size: tuple[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """An embedding, and of which picture by which model it is: an old one never meets a new picture."""
-
-    picture: str
-    model_id: str
-    embedding: Embedding
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +130,7 @@ def pixels(answered: str, shared: Shared, request: gr.Request) -> np.ndarray:
 
 def embedding(answered: str, shared: Shared, request: gr.Request) -> Embedding:
     """The embedding that the shown answer was decoded from. Raises UserError."""
-    return _kept(EMBEDDING, answered, shared, request).embedding
+    return _kept(EMBEDDING, answered, shared, request)
 
 
 def model(answered: str, shared: Shared, request: gr.Request) -> SegmentModel:
@@ -193,10 +184,10 @@ def keep(request: gr.Request, answered: str, objects: tuple[Layer, ...], active:
 
 
 def encoded(shown: Pictured, model_id: str, request: gr.Request) -> Embedding | None:
-    """The session's embedding of this picture by this model, if it still holds one."""
+    """The session's embedding of this very picture by this model, if it still holds one."""
     found = sessions.of(request).get(EMBEDDING)
-    fits = found is not None and (found.picture, found.model_id) == (shown.sha256, model_id)
-    return found.embedding if fits else None
+    fits = found is not None and (found.picture_key, found.model_id) == (shown.sha256, model_id)
+    return found if fits else None
 
 
 def encode(shown: Pictured, model_id: str, request: gr.Request) -> Embedding:
@@ -207,13 +198,13 @@ def encode(shown: Pictured, model_id: str, request: gr.Request) -> Embedding:
     model, pixels = load(model_id), open_picture(shown.path).pixels
 
     def run() -> Embedding:
-        made = encoded(shown, model_id, request) or prompt.encode(model, pixels)
-        keep_embedding(shown, model_id, made, request)
-        return made
+        return encoded(shown, model_id, request) or prompt.encode(model, pixels, picture=shown.sha256)
 
-    return jobs.on_device(run)
+    made = jobs.on_device(run)
+    keep_embedding(made, request)
+    return made
 
 
-def keep_embedding(shown: Pictured, model_id: str, made: Embedding, request: gr.Request) -> None:
+def keep_embedding(made: Embedding, request: gr.Request) -> None:
     """Put an embedding into the visitor's session; nobody else's call can reach it."""
-    sessions.of(request).put(EMBEDDING, Encoded(shown.sha256, model_id, made), nbytes=made.nbytes)
+    sessions.of(request).put(EMBEDDING, made, nbytes=made.nbytes)

@@ -31,6 +31,9 @@ as `asked.name`; the stage drops it if another one is on screen. A layer stays u
 
 - `lucida-object`, to the stage: {token?, threshold?, name?, visible?, id?} changes the chosen object (or that of `id`),
   with an undo step and `.input`. With {live: true} a threshold is only drawn, for as long as a slider is dragged.
+- `lucida-object-add`, to the stage: {marks, token?, name?}, or a list of such, become further objects.
+- `lucida-object-add`, to the stage: {marks, token?, name?}, an object with these marks; the chosen one gets them if it
+  has none yet.
 - `lucida-layer`, from the stage: {id, layer, threshold, from} when the chosen object's layer changes (layer null: it
   has none); `lucida-layer-ask` makes it say so again.
 - `lucida-answer`, from the clocks: each answer as it arrived; `lucida-answer-ask` repeats the last one.

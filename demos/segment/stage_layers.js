@@ -11,6 +11,8 @@ let live = null; // {id, threshold}: while a slider outside is dragged
 let newest = 0; // the highest id that an object of this picture has had
 let begun = false;
 
+/** Another object, which is then the chosen one. */
+const addNew = (patch = {}) => change({ objects: [...objects(), { ...blank(++newest), ...patch }], active: objects().length });
 /** The objects with one of them changed. */
 const withObject = (id, patch) => ({ objects: objects().map((each) => (each.id === id ? { ...each, ...patch } : each)) });
 
@@ -102,7 +104,8 @@ function paintOutline({ c, px }, { path, width, height, ink, dash }) {
 }
 function paintNumber({ c, px }, { spot, width, height, ink, number }) {
   if (!spot) return;
-  const [x, y] = [(spot[0] * c.canvas.width) / width, (spot[1] * c.canvas.height) / height];
+  const margin = 13 * px, [across, down] = [c.canvas.width, c.canvas.height];
+  const x = clamp((spot[0] * across) / width, margin, across - margin), y = clamp((spot[1] * down) / height, margin, down - margin);
   c.beginPath();
   c.arc(x, y, 11 * px, 0, 7);
   c.fillStyle = "#111";
@@ -147,4 +150,16 @@ addEventListener("lucida-object", ({ detail }) => {
   }
   live = null;
   change(withObject(id, patch));
+});
+addEventListener("lucida-object-add", ({ detail }) => {
+  if (!element.isConnected || !settled()) return;
+  if (!active().marks?.length) change(withObject(active().id, detail));
+  else if (objects().length < MOST_OBJECTS) addNew(detail);
+});
+/** Objects found elsewhere, such as by "Everything", come behind those that are there; an empty one makes room. */
+addEventListener("lucida-object-add", ({ detail }) => {
+  if (!element.isConnected || !settled()) return;
+  const kept = objects().filter((each) => each.marks?.length || each.name), room = MOST_OBJECTS - kept.length;
+  const added = [detail].flat().slice(0, room).map((each) => ({ ...blank(++newest), ...each }));
+  if (added.length) change({ objects: [...kept, ...added], active: kept.length + added.length - 1 });
 });

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,9 @@ def load() -> Stored | None:
     known = examples.find(data["example"])
     if known is None:
         return None
-    layer = Layer(**{**data["layer"], "masks": _masks(data["masks"], path.with_name("masks.npz"))})
     calls = tuple(Call(tuple(map(tuple, points)), box and tuple(box), token) for points, box, token in data["calls"])
+    masks = _masks(data["masks"], path.with_name("masks.npz"), calls[-1])
+    layer = Layer(**data["layer"], masks=masks)
     asked = Asked(known.id, known.path, data["objects"]["objects"], data["objects"]["active"])
     pixels = np.asarray(Image.open(known.path).convert("RGB"))
     return Stored(path.parent, asked, layer, pixels, data["model"], calls, data["said"], data["made_of"])
@@ -92,30 +93,31 @@ def made_of() -> dict[str, str]:
 
 def make() -> None:
     """Answer the first example's marks and write the result."""
-    from demos.segment import answer, downloads, wanted
+    from demos.segment import answer, downloads, everything_views, wanted
     from pipelines.runtime.pictures import open_picture
     from pipelines.segment import everything, prompt
-    from demos.segment import everything_views
 
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     model, first = parts.load(parts.BUNDLED), examples.offered()[0]
-    pixels = open_picture(first.path).pixels
+    picture = open_picture(first.path)
     objects, active = wanted.read(examples.MARKS, *examples.size(first))
     for _ in range(2):  # the second run shows the time after the first
-        embedding = prompt.encode(model, pixels)
+        embedding = prompt.encode(model, picture.pixels, picture=picture.sha256)
         solved = answer.solve(model, embedding, objects[active], chained=True)
     layer = answer.layer_of(objects[active], active, solved.masks)
+    small = prompt.fitted(picture.pixels)
     np.savez_compressed(FOLDER / "masks.npz", **{name: _small(getattr(solved.masks, name)) for name in NUMBERS})
-    (FOLDER / CUT_OUT).write_bytes(downloads.preview(pixels, layer))
-    everything_views.save(everything.finished(everything.grid_pass(model, embedding)), FOLDER, name=first.id, pixels=prompt.fitted(pixels))
+    (FOLDER / CUT_OUT).write_bytes(downloads.preview(small, layer))
+    *_, grid = everything.grid_pass(model, embedding)
+    everything_views.save(grid, FOLDER, name=first.id, pixels=small)
     data = {
         "example": first.id,
         "model": parts.BUNDLED,
         "objects": wanted.plain(objects, active),
-        "layer": {**{name: getattr(layer, name) for name in ("id", "number", "name", "token", "threshold")}, "masks": None},
+        "layer": {name: getattr(layer, name) for name in ("id", "number", "name", "token", "threshold")},
         "masks": _plain(solved.masks),
-        "calls": [list(asdict(call).values()) for call in answer.calls_of(solved)],
+        "calls": [[call.points, call.box, call.token] for call in answer.calls_of(solved)],
         "said": {"device": model.device, "dtype": str(model.dtype).removeprefix("torch."), "encoder_ms": embedding.ms},
         "made_of": made_of(),
     }
@@ -128,15 +130,15 @@ def _plain(masks) -> dict[str, Any]:
     return {name: getattr(masks, name) for name in names}
 
 
-def _masks(data: dict[str, Any], path: Path):
-    """The stored `Masks`; its prompt is what the stage asks."""
-    from pipelines.segment.marks import Prompt
+def _masks(data: dict[str, Any], path: Path, call: Call):
+    """The stored `Masks`; its prompt without the mask before."""
+    from pipelines.segment.marks import read
     from pipelines.segment.masks import Masks
 
     with np.load(path, allow_pickle=False) as found:
         arrays = {name: found[name].astype(np.float32) for name in NUMBERS}
     pairs = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    return Masks(**arrays, **pairs, prompt=Prompt())
+    return Masks(**arrays, **pairs, prompt=read(call.points, call.box))
 
 
 def _small(array: np.ndarray) -> np.ndarray:

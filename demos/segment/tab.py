@@ -3,7 +3,8 @@
 import gradio as gr
 
 from demos.segment import answering, api, asked, clocks, downloads, panels, parts, result, views
-from demos.shell import jobs, links, model_switch, results
+from demos.segment.starter import Starter
+from demos.shell import jobs, links, results
 from demos.shell.words import t
 from pipelines.runtime.errors import UserError
 
@@ -25,10 +26,10 @@ def build(page) -> None:
             with levels.picture:
                 made = _picture_level(page, shared, start)
             made |= {"code": _tools(page, question, levels, start)}
-    switch = panels.lay_out(page, shared, question, levels, start)
+    switch = panels.lay_out(page, shared, question, start)
     hidden = {name: gr.Textbox("", visible="hidden") for name in ("quick", "slow")}
     panel = answering.Panel(clocks=shown, facts=switch.facts, **made, **hidden)
-    answering.wire(page, question, shared, panel, switch, start)
+    answering.wire(page, question, shared, panel, switch, Starter(run=start.run))
 
 
 def warm() -> None:
