@@ -89,7 +89,7 @@ def test_the_simulated_person_clicks_where_it_is_wrong_and_gives_the_best_mask_b
 def test_clicking_ends_when_nothing_is_wrong(tiny_model, monkeypatch):
     embedding = encode(tiny_model, make_picture(8, 8))
     masks = columns((0, 8), (0, 4), (0, 3), (0, 2))  # token 1 has the highest predicted IoU
-    monkeypatch.setattr("pipelines.segment.ambiguity.predict", lambda *_: masks)
+    monkeypatch.setattr("pipelines.segment.prompt.predict", lambda *_: masks)
     truth = masks.mask(1)
     assert len(list(click_steps(tiny_model, embedding, truth, count=8))) == 1
     assert len(list(click_steps(tiny_model, embedding, masks.mask(2), count=8))) == 8
