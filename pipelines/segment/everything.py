@@ -12,7 +12,7 @@ import numpy as np
 from segment_anything.utils.amg import build_point_grid, remove_small_regions
 
 from pipelines.runtime.errors import UserError
-from pipelines.segment.clicks import box_of
+from pipelines.segment.clicks import Click, box_of
 from pipelines.segment.grid import Frame, GridPass, Progress, grid_pass
 
 __all__ = ("Frame", "Funnel", "GridPass", "Progress", "Thresholds", "filter", "grid_pass", "hover_field", "records")
@@ -180,6 +180,12 @@ def records(grid: GridPass, funnel: Funnel) -> list[dict]:
     return found
 
 
+def click(grid: GridPass, index: int) -> Click:
+    """The click that a candidate answers, in pixels of the full picture: ``prompt.predict`` gives its mask again."""
+    x, y = grid.points[grid.point_index[index]].tolist()
+    return Click(x, y, positive=True)
+
+
 def _check(thresholds: Thresholds) -> None:
     for name in ("iou", "stability", "nms"):
         value = getattr(thresholds, name)
@@ -189,26 +195,31 @@ def _check(thresholds: Thresholds) -> None:
         raise UserError("errors.grid_min_area", value=str(thresholds.min_area)[:20])
 
 
-def _suppressed(
-    candidates: np.ndarray, boxes: np.ndarray, scores: np.ndarray, *, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+def suppress(boxes: np.ndarray, scores: np.ndarray, *, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Non-maximum suppression, as ``torchvision.ops.nms``, which does not tell who suppressed whom.
 
     Args:
-        candidates: (n,) their numbers. boxes: (n, 4). scores: (n,) float32; of equal ones the first wins.
+        boxes: (n, 4), first and last pixels. scores: (n,) float32; of equal ones the first wins.
+        threshold: IoU of boxes above which the one with the lower score goes.
 
     Returns:
-        The candidates kept, from the highest score down; and for all n the kept candidate that suppressed it, or -1.
+        Places kept, from the highest score down; and (n,) the kept place that suppressed each, -1 for those kept.
     """
     boxes, order = boxes.astype(np.float32), np.argsort(-scores, kind="stable")
-    rival, kept = np.full(len(candidates), NOBODY, dtype=np.int32), []
+    rival, kept = np.full(len(boxes), NOBODY), []
     while len(order):
         best, order = order[0], order[1:]
-        kept.append(candidates[best])
+        kept.append(best)
         overlaps = _box_iou(boxes[best], boxes[order]) > np.float64(threshold)  # as there: float32 against float64
-        rival[order[overlaps]] = candidates[best]
+        rival[order[overlaps]] = best
         order = order[~overlaps]
-    return np.array(kept, dtype=np.int32), rival
+    return np.array(kept, dtype=np.int64), rival
+
+
+def _suppressed(candidates: np.ndarray, *numbers: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """``suppress`` in the candidates' own indices: those kept, and the rival of each of them."""
+    kept, rival = suppress(*numbers, threshold=threshold)
+    return candidates[kept], np.where(rival == NOBODY, NOBODY, candidates[rival] if len(candidates) else NOBODY)
 
 
 def _box_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
