@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from pipelines.zero_shot.calibration import CALIBRATION_FILE
+from training.card_parts import fill, percent
 from training.measure_zero_shot import FIGURES
 
 ASSETS = Path("assets/models/zero_shot")
@@ -26,11 +27,6 @@ SETS = {
     "unseen": "drawings of things that no training set names",
 }
 LANGUAGES = {"en": "English", "zh": "Chinese"}
-
-
-def percent(share: float) -> str:
-    """One digit after the point."""
-    return f"{100 * share:.1f}"
 
 
 def accuracy_table(figures: dict) -> str:
@@ -101,7 +97,6 @@ def write(model_id: str) -> None:
     folder, objective = CARDS[model_id]
     figures = json.loads(FIGURES.read_text(encoding="utf-8"))[model_id]
     entry = json.loads(CALIBRATION_FILE.read_text(encoding="utf-8"))["models"][model_id]
-    filled = TEMPLATE.read_text(encoding="utf-8")
     parts = {
         "title": TITLES[model_id],
         "objective": "softmax (InfoNCE)" if objective == "softmax" else "sigmoid, a question a pair",
@@ -109,10 +104,8 @@ def write(model_id: str) -> None:
         "accuracy": accuracy_table(figures),
         "behaviour": behaviour_table(entry),
     }
-    for name, text in parts.items():
-        filled = filled.replace(f"<{name}>", text)
     shutil.copy(RUNS / objective / "curve.png", ASSETS / folder / "curve.png")
-    (ASSETS / folder / "CARD.md").write_text(filled, encoding="utf-8")
+    (ASSETS / folder / "CARD.md").write_text(fill(TEMPLATE, parts), encoding="utf-8")
 
 
 def main() -> None:

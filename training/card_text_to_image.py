@@ -1,9 +1,9 @@
 """Fills the card of the text-to-image model from what runs and measurement recorded: no figure in it is typed."""
 
-import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
+
+from training.card_parts import between, fill, percent, training_lines
 
 TEMPLATE = Path(__file__).with_name("card_text_to_image.md")
 LANGUAGES = {"en": "English", "zh": "Chinese"}
@@ -22,16 +22,6 @@ DISTANCES = {
 FAILURES = """![known pairs that were not read back](failures.webp)
 
 Known pairs whose real drawings are read but not what the model drew, the first ones in the order of the draw."""
-
-
-def percent(share: float) -> str:
-    """One digit after the point."""
-    return f"{100 * share:.1f}"
-
-
-def between(interval: Sequence[float]) -> str:
-    """``12.3 to 45.6``."""
-    return " to ".join(map(percent, interval))
 
 
 def accuracy_table(figures: dict) -> str:
@@ -110,28 +100,6 @@ def technical_table(figures: dict) -> str:
     return "\n".join(lines)
 
 
-def training_lines(runs: dict[str, Path]) -> str:
-    """What the runs recorded, in their order: ``{title: folder}``."""
-    return "\n".join(run_line(title, folder) for title, folder in runs.items())
-
-
-def run_line(title: str, folder: Path) -> str:
-    """One run: command, steps, minutes, machine, optimiser, versions and revision."""
-    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    with (folder / "curve.csv").open(encoding="utf-8", newline="") as file:
-        last = list(csv.DictReader(file))[-1]
-    loop, versions = run["settings"]["loop"], run["versions"]
-    command = f"`{run['command']}`; " if "command" in run else ""
-    threads = f"{run['threads']} thread{'s' if run['threads'] != 1 else ''}"
-    machine = "a GPU" if run.get("cuda") else f"a CPU, {threads}, others at work beside it"
-    return (
-        f"- {title}: {command}{int(last['step']):,} steps in {float(last['seconds']) / 60:.0f} minutes on {machine}; "
-        f"{loop.get('optimiser', 'adamw')}, highest rate {loop['learning_rate']}, cosine, moving average "
-        f"{loop['average']}, seed {loop['seed']}; PyTorch {versions['torch']}, diffusers {versions['diffusers']}, "
-        f"git revision {versions['revision'][:12]}."
-    )
-
-
 def write_card(folder: Path, figures: dict, *, runs: dict[str, Path], painter: Path, autoencoder: Path) -> None:
     """Fill the template and write ``CARD.md`` into the model's folder, which holds the weights already."""
     trained, encoded = (
@@ -143,7 +111,7 @@ def write_card(folder: Path, figures: dict, *, runs: dict[str, Path], painter: P
         "guidance": f"{figures['guidance_scale']:g}",
         "parameters": ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in parameters.items()),
         "bytes": f"{size / 2**20:.1f}",
-        "training": training_lines(runs),
+        "training": training_lines(runs, packages={"torch": "PyTorch", "diffusers": "diffusers"}),
         "made": f"{trained['made']:,}",
         "names": f"{figures['names']:,}",
         "accuracy": accuracy_table(figures),
@@ -153,7 +121,4 @@ def write_card(folder: Path, figures: dict, *, runs: dict[str, Path], painter: P
         "technical": technical_table(figures),
         "failures": FAILURES if (folder / "failures.webp").exists() else "Every known pair was read back.",
     }
-    filled = TEMPLATE.read_text(encoding="utf-8")
-    for name, text in parts.items():
-        filled = filled.replace(f"<{name}>", text)
-    (folder / "CARD.md").write_text(filled, encoding="utf-8")
+    (folder / "CARD.md").write_text(fill(TEMPLATE, parts), encoding="utf-8")
