@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 SIDES, SIDE = (8, 16, 32), 16
 PASS = "segment.everything"  # session: Found
+SIFTED = "segment.everything_sifted"  # session: (the pass, its last Funnel)
 FOLDER = "everything"  # of the session's files
-_CHOSEN = "value => JSON.stringify(value.chosen)"
 _FETCH = 'url => { const a = document.createElement("a"); a.href = url; a.download = ""; a.click(); }'
 
 
@@ -77,7 +77,6 @@ def _wire(page, shared: parts.Shared, panel: Panel, *, go, stop, as_coco) -> Non
     panel.funnel.edit(
         jobs.short(on_small), [panel.funnel, page.lang], panel.funnel, **jobs.SHORT, trigger_mode="always_last"
     )
-    panel.funnel.input(None, panel.funnel, shared.add, js=_CHOSEN, **links.PRIVATE)
     shared.answered.change(jobs.short(on_answer), [panel.funnel, page.lang], outputs, **jobs.SHORT)
     address = gr.Textbox("", visible="hidden")
     made = as_coco.click(jobs.short(on_coco), [panel.funnel, page.lang], address, **jobs.SHORT)
@@ -92,7 +91,7 @@ def read_side(side) -> int:
 
 
 def found(shared: parts.Shared, panel: Panel, *, answered: str, side, request: gr.Request) -> Generator:
-    """Updates for the panel: how far the pass is, then the funnel. Each batch of points takes the device for one turn."""
+    """Updates for the panel: how far the pass is, then the funnel. Each batch of points is one turn of the device."""
     from pipelines.segment.grid import POINTS_A_BATCH, Progress, grid_pass
 
     side = read_side(side)
@@ -103,6 +102,9 @@ def found(shared: parts.Shared, panel: Panel, *, answered: str, side, request: g
         if isinstance(item, Progress):
             left = milliseconds(item.ms * (item.total - item.done) / item.done)
             yield {panel.status: spans("segment.everything_step", done=item.done, total=item.total, left=left)}
+    if (now := sessions.of(request).get(parts.PICTURE)) is None or now.name != shown.name:
+        yield {panel.status: spans("segment.everything_other")}
+        return
     value = _kept(item, shown, request)
     batches = -(-len(item.points) // POINTS_A_BATCH)
     times = {"time": milliseconds(item.ms), "each": milliseconds(item.ms / batches)}
@@ -142,10 +144,16 @@ def sifted(sieve: Sieve | None, request: gr.Request):
     """The session's pass and its `Funnel` at the page's limits. Raises UserError where the pass is not kept."""
     from pipelines.segment.everything import Thresholds, filter
 
-    kept = sessions.of(request).get(PASS)
+    session = sessions.of(request)
+    kept = session.get(PASS)
     if sieve is None or kept is None or kept.serial != sieve.serial:
         raise UserError("segment.everything_run_first")
-    return kept.grid, filter(kept.grid, Thresholds(**sieve.limits))
+    grid, last = kept.grid, session.get(SIFTED)
+    before = last[1] if last is not None and last[0] is grid else None
+    funnel = filter(grid, Thresholds(**sieve.limits), before=before)
+    held = sum(bits.nbytes for bits in funnel.cleaned.values() if bits is not None)
+    session.put(SIFTED, (grid, funnel), nbytes=held + funnel.boxes.nbytes)
+    return grid, funnel
 
 
 def on_coco(sieve: Sieve | None, lang, request: gr.Request) -> str:
@@ -168,7 +176,7 @@ def coco(grid: GridPass, funnel, lang: str) -> dict:
     objects = (
         export.Kept(
             name=name,
-            mask=funnel.mask(grid, index, full=True),
+            mask=funnel.mask(grid, index),
             iou=float(grid.iou[index]),
             stability=float(grid.stability[index]),
         )

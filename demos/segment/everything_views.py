@@ -19,7 +19,7 @@ NUMBERS, PICTURE = "everything.npz", "everything.jpg"  # of the stored result
 LONGEST_CELLS = 128  # of a mask on the page: finer ones are drawn coarser; filters and exports use them as they are
 START = {"iou": 0.88, "stability": 0.95, "nms": 0.7, "min_area": 0}  # where the sliders begin: the library's defaults
 LIMITS = tuple(START)
-SMALL = 4  # in `Funnel.reasons`
+KEPT, SMALL = 0, 4  # in `Funnel.reasons`
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +81,8 @@ def cleaned(grid: GridPass, funnel: Funnel) -> dict[str, Any]:
     {"serial", "limits", "kept": candidates in order, "gone": [[candidate, who suppressed it]], "touched": candidates
     whose holes were closed or specks removed, "bits": theirs, packed as those of `Candidates`, "boxes": likewise}.
     """
-    block, touched = thinned(grid), sorted(funnel.cleaned)
+    looked_at = np.flatnonzero((funnel.reasons == KEPT) | (funnel.reasons == SMALL)).tolist()
+    block, touched = thinned(grid), [index for index in looked_at if funnel.cleaned.get(index) is not None]
     masks = [in_cells(funnel.mask(grid, index), grid.frame.extent)[::block, ::block] for index in touched]
     rows, columns = (-(-side // block) for side in grid.frame.valid)
     shaped = np.array(masks, bool).reshape(len(touched), rows, columns)

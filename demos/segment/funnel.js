@@ -28,6 +28,7 @@ async function take() {
   $("img").src = value.picture.data ?? (window.gradio_config?.root || "").replace(/\/$/, "") + "/" + value.picture.url;
   small = null;
   told.textContent = "";
+  $(".all").style.setProperty("--aspect", value.width / value.height);
   forgetShapes();
   settle();
 }
@@ -71,9 +72,8 @@ function choose(stage) {
 function these() {
   const everyone = [...Array(pass.count).keys()];
   if (chosen === "grid") return everyone;
-  if (chosen === "kept") return result.kept;
   const by = chosen === "stability" ? pass.stability : pass.iou;
-  return everyone.filter((i) => result.reasons[i] === STAGES.indexOf(chosen)).sort((a, b) => by[b] - by[a] || a - b);
+  return everyone.filter((i) => stageOf(i) === chosen).sort((a, b) => by[b] - by[a] || a - b);
 }
 const stageOf = (i) => (result.reasons[i] === KEPT ? "kept" : STAGES[result.reasons[i]]);
 
@@ -110,8 +110,7 @@ const reset = button($(".back"), "reset", () => { limits = { ...pass.thresholds 
 function keepIt(i) {
   if (i < 0) return;
   const mark = { kind: "point", x: pixel(pass.x[i], pass.full[1]), y: pixel(pass.y[i], pass.full[0]), label: 1 };
-  props.value = { ...props.value, chosen: { marks: [mark], token: 1 + (i % 3) } };
-  trigger("input");
+  dispatchEvent(new CustomEvent("lucida-object-add", { detail: { marks: [mark], token: 1 + (i % 3) } }));
   told.textContent = word("funnel_added", { i: i + 1 });
 }
 const pixel = (share, length) => clamp(Math.round(share * length - 0.5), 0, length - 1);
@@ -168,8 +167,7 @@ function writeStages() {
 function about(stage, values) {
   if (stage === "grid") return word("funnel_points", values);
   if (stage === "kept") return "";
-  const changed = stage === "small" && limits.min_area > 0 ? " " + word("funnel_touched", values) : "";
-  return word("funnel_gone", values) + changed;
+  return word(stage === "small" && limits.min_area > 0 ? "funnel_cleaned" : "funnel_gone", values);
 }
 function writeKnob(label, stage) {
   const [range, out] = label.children, value = limits[LIMITS[stage]], side = Math.round(Math.sqrt(value));

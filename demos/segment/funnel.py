@@ -20,7 +20,7 @@ _STAGES = ("grid", "iou", "stability", "nms", "small", "kept")
 _WORDS = (
     *("empty", "keep", "reset", "canvas", "gone", "points", "kept", "left", "sum", "mask", "more", "nothing", "waits"),
     *("hint_kept", "hint_gone", "limit_iou", "limit_stability", "limit_nms", "limit_small", "limit_off", "limit_later"),
-    *("touched", "added", "why_touched"),
+    *("cleaned", "added", "why_touched"),
     *(f"{kind}_{stage}" for kind in ("stage", "list") for stage in _STAGES),
     *(f"why_{stage}" for stage in _STAGES[1:]),
 )
@@ -43,8 +43,8 @@ class Funnel(gr.HTML):
     """Its value is `everything_views.value`; a handler gets a `Sieve` or None.
 
     Moving a limit asks Python for nothing, but where small regions are removed, which takes the masks' pixels: then
-    `.edit` fires, and the value goes back with "small" in it, `everything_views.cleaned`. `.input` fires for a mask that
-    the visitor keeps; "chosen" in the browser's value is then the object {"marks", "token"} for the stage.
+    `.edit` fires, and the value goes back with "small" in it, `everything_views.cleaned`. A mask that the
+    visitor keeps goes to the stage in the browser, by the window's event `lucida-object-add`.
     """
 
     def __init__(self, value: Mapping | None = None, **kwargs: Any):

@@ -1,0 +1,152 @@
+"""What the panel's handlers answer, on a tiny real SAM: the pass with its progress, the last filter, the COCO file."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+from urllib.parse import unquote
+
+import gradio as gr
+import numpy as np
+import pytest
+from pycocotools import mask as coco_mask
+
+from demos.segment import everything_panel, parts
+from demos.segment.funnel import Sieve
+from demos.shell import sessions
+from pipelines.runtime.errors import UserError
+from pipelines.segment import prompt
+from pipelines.segment.everything import Thresholds, filter
+from tests.pipelines.segment.conftest import make_model, make_picture
+
+LOOSE = {"iou": 0.0, "stability": 0.2, "nms": 1.0, "min_area": 0}
+
+
+@pytest.fixture(scope="module")
+def laid_out():
+    """shared: `parts.Shared`; panel: the components."""
+    with gr.Blocks():
+        page = SimpleNamespace(lang=gr.Textbox("en"), link={}, tab="segment")
+        hidden = {name: gr.Textbox() for name in ("stage", "model", "lang", "answered", "add")}
+        shared = parts.Shared(**hidden, stored=None)
+        yield SimpleNamespace(shared=shared, panel=everything_panel.lay_out(page, shared))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model()
+
+
+@pytest.fixture
+def visitor(model, monkeypatch):
+    """A session with an answered picture of 90 x 120 pixels, named "one"."""
+    request = SimpleNamespace(session_hash=f"everything-{id(monkeypatch)}")
+    pixels = make_picture(90, 120)
+    monkeypatch.setattr(parts, "load", lambda model_id: model)
+    show(request, model, pixels)
+    yield request
+    sessions.forget(request)
+
+
+def show(request, model, pixels, *, name: str = "one") -> None:
+    shown = parts.Pictured(name=name, path=None, sha256=name * 4, small=pixels, full_size=pixels.shape[:2])
+    sessions.of(request).put(parts.PICTURE, shown, nbytes=1)
+    parts.keep_embedding(prompt.encode(model, pixels), request)
+    parts.keep(request, name, (), 0)
+
+
+def run(laid_out, visitor, *, side=8, answered="one") -> list[dict]:
+    return list(everything_panel.found(laid_out.shared, laid_out.panel, answered=answered, side=side, request=visitor))
+
+
+def sieve(value: dict, **limits) -> Sieve:
+    return Sieve(value["serial"], {**LOOSE, **limits}, value)
+
+
+def test_a_pass_tells_how_far_it_is_and_gives_the_funnel(laid_out, visitor):
+    panel, updates = laid_out.panel, run(laid_out, visitor, side=16)
+    said = [update[panel.status] for update in updates]
+    assert [place for place, text in enumerate(said) if "of 256 points" in text] == [1, 2, 3, 4]
+    assert [panel.funnel in update for update in updates] == [False] * 5 + [True]
+    value = updates[-1][panel.funnel]
+    assert value["name"] == "one"
+    assert value["masks"]["shape"][0] == 768
+    assert "768 masks" in said[-1]
+
+
+@pytest.mark.parametrize("side", [0, 7, 16.5, "16; drop", None, True, 10**9])
+def test_a_grid_that_is_not_offered_is_refused(laid_out, visitor, side):
+    with pytest.raises(UserError, match="everything_side_unknown"):
+        run(laid_out, visitor, side=side)
+
+
+def test_without_a_picture_it_says_so(laid_out, visitor):
+    with pytest.raises(UserError, match="picture_missing"):
+        run(laid_out, visitor, answered="")
+
+
+def test_a_pass_of_a_picture_that_has_gone_is_dropped(laid_out, visitor, model):
+    steps = everything_panel.found(laid_out.shared, laid_out.panel, answered="one", side=8, request=visitor)
+    next(steps), next(steps)
+    show(visitor, model, make_picture(60, 60, seed=5), name="two")
+    *_, last = steps
+    assert laid_out.panel.funnel not in last
+    assert sessions.of(visitor).get(everything_panel.PASS) is None
+
+
+def test_another_picture_empties_the_funnel_and_the_same_one_does_not(laid_out, visitor, model):
+    value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
+    assert everything_panel.on_answer(sieve(value), "en", visitor) == (gr.skip(), gr.skip())
+    show(visitor, model, make_picture(60, 60, seed=5), name="two")
+    assert everything_panel.on_answer(sieve(value), "en", visitor) == ("", None)
+    with pytest.raises(UserError, match="everything_run_first"):
+        everything_panel.on_coco(sieve(value), "en", visitor)
+
+
+def test_the_last_filter_is_the_pipelines(laid_out, visitor):
+    value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
+    grid = sessions.of(visitor).get(everything_panel.PASS).grid
+    for area in (30, 200, 30):
+        sent = everything_panel.on_small(sieve(value, min_area=area), "en", visitor)
+        funnel = filter(grid, Thresholds(**{**LOOSE, "min_area": area}))
+        assert sent["serial"] == value["serial"]
+        assert sent["small"]["kept"] == funnel.kept.tolist()
+        assert sent["small"]["limits"]["min_area"] == area
+
+
+def test_a_pass_of_another_session_is_refused(laid_out, visitor):
+    value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
+    for handler in (everything_panel.on_small, everything_panel.on_coco):
+        with pytest.raises(UserError, match="everything_run_first"):
+            handler(sieve(value), "en", SimpleNamespace(session_hash="somebody else"))
+        with pytest.raises(UserError, match="everything_run_first"):
+            handler(replace(sieve(value), serial="made up"), "en", visitor)
+
+
+@pytest.mark.parametrize("min_area", [0, 60])
+def test_all_kept_masks_are_in_the_coco_file(laid_out, visitor, min_area):
+    value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
+    address = everything_panel.on_coco(sieve(value, min_area=min_area), "zh", visitor)
+    path = unquote(address).removeprefix("gradio_api/file=")
+    with open(path, encoding="utf-8") as file:
+        data = json.load(file)
+    grid = sessions.of(visitor).get(everything_panel.PASS).grid
+    funnel = filter(grid, Thresholds(**{**LOOSE, "min_area": min_area}))
+    assert data["images"][0]["width"] == 120
+    assert len(data["annotations"]) == len(funnel.kept) > 1
+    for index, annotation in zip(funnel.kept.tolist(), data["annotations"], strict=True):
+        np.testing.assert_array_equal(
+            coco_mask.decode(annotation["segmentation"]).astype(bool), funnel.mask(grid, index)
+        )
+
+
+def test_nothing_left_is_said(laid_out, visitor):
+    value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
+    with pytest.raises(UserError, match="everything_none_kept"):
+        everything_panel.on_coco(sieve(value, iou=1.0, stability=1.0), "en", visitor)
+
+
+def test_a_session_keeps_the_files_of_one_pass(laid_out, visitor):
+    for _ in range(3):
+        run(laid_out, visitor)
+    folder = sessions.of(visitor).folder / everything_panel.FOLDER
+    assert len(list(folder.iterdir())) == 3
