@@ -4,11 +4,14 @@ const encoder = $(".encoder"), decoder = $(".decoder");
 const RATE_MS = 2000; // answers a second are counted over this long
 const STEP_DEGREES = 15; // of the decoder's hand, an answer
 let known = null; // the last answer, with all layers of its picture
-let encoded = { picture: "", ms: null, stored: false }, started = 0, count = 0, last = null, times = [];
+let encoded = { picture: "", ms: null }, started = 0, count = 0, last = null, times = [];
 
 function take() {
   const value = props.value;
-  if (!value) return write();
+  if (!value) {
+    [known, encoded, started, count, last, times] = [null, { picture: "", ms: null }, 0, 0, null, []];
+    return write();
+  }
   if (value.picture !== known?.picture) [encoded, count, last, times] = [{ picture: value.picture, ms: null }, 0, null, []];
   known = value.picture === known?.picture ? { ...value, layers: { ...known.layers, ...value.layers } } : value;
   if (value.running) run();

@@ -1,7 +1,7 @@
 // One mask as the page draws it: logits -> field at the picture's size (enlarge.js) -> mask at a threshold -> outline.
 // Functions of their arguments alone.
 const INKS = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"]; // Okabe and Ito's
-const DASHES = [[], [10, 5], [2, 5], [14, 4, 2, 4]]; // so that colour is never alone
+const DASHES = [[], [10, 5], [3, 4], [14, 4, 3, 4]]; // so that colour is never alone
 const inkOf = (number) => INKS[(number - 1) % INKS.length];
 const dashOf = (number) => DASHES[(number - 1) % DASHES.length];
 
@@ -12,14 +12,14 @@ function opened(packed) {
   return { packed, field, width: size[1], height: size[0], threshold: null, mask: null, path: null, spot: null };
 }
 
-/** The layer cut at a threshold: its mask, its outline as a Path2D in its pixels, and a spot for its number. */
+/** The layer cut at a threshold: its mask, its outline as a Path2D in its pixels, and where its number stands. */
 function cutAt(layer, threshold) {
   if (layer.threshold === threshold && layer.mask) return layer;
   const { field, width, height } = layer, mask = (layer.mask ||= new Uint8Array(field.length));
   for (let i = 0; i < mask.length; i++) mask[i] = field[i] > threshold ? 1 : 0;
   layer.threshold = threshold;
   layer.path = pathOf(outline(mask, width, height));
-  layer.spot = broadest(mask, width, height);
+  layer.spot = above(mask, width, height);
   return layer;
 }
 
@@ -64,16 +64,17 @@ function pathOf(lines) {
   return path;
 }
 
-/** The middle of the longest row of a mask, [x, y]: where a number can stand. Null for an empty one. */
-function broadest(mask, width, height) {
-  let best = 0, spot = null;
-  for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0, run = 0; x < width; x++, i++) {
+/** The edge straight above the middle of a mask's broadest row, [x, y]: no click is there. Null for an empty mask. */
+function above(mask, width, height) {
+  let best = 0, x = 0, y = 0;
+  for (let row = 0, i = 0; row < height; row++) {
+    for (let column = 0, run = 0; column < width; column++, i++) {
       run = mask[i] ? run + 1 : 0;
-      if (run > best) [best, spot] = [run, [x + 1 - run / 2, y + 0.5]];
+      if (run > best) [best, x, y] = [run, column - ((run - 1) >> 1), row];
     }
   }
-  return spot;
+  while (y > 0 && mask[(y - 1) * width + x]) y--;
+  return best ? [x + 0.5, y] : null;
 }
 
 /** All masks in one picture; where two overlap, the last one is seen. strengths: 0 to 1 each. Gives ImageData. */

@@ -1,13 +1,18 @@
 // The finger: while it is pressed, or hovers once the encoder has run, its place is asked and the mask follows. One
 // request is under way; the newest place waits for its answer. Letting go makes the place the chosen object's mark.
-const finger = { place: null, pressed: false, flying: false, waiting: false, encoded: "", asked: 0 };
+const finger = { place: null, pressed: false, flying: false, encoding: false, waiting: false, encoded: "", asked: 0 };
 const PATIENCE_MS = 20_000; // a page that lost its answer asks again
 
 function pointTo(place) {
   if (finger.place && finger.place.x === place[0] && finger.place.y === place[1]) return;
   finger.place = { x: place[0], y: place[1] };
-  if (finger.flying && performance.now() - finger.asked < PATIENCE_MS) finger.waiting = true;
-  else askFinger();
+  finger.waiting = true;
+  askNewest();
+}
+/** Asks for the newest place, unless an answer or the encoder is waited for. */
+function askNewest() {
+  const patient = performance.now() - finger.asked < PATIENCE_MS;
+  if (finger.waiting && finger.place && settled() && !((finger.flying || finger.encoding) && patient)) askFinger();
 }
 function askFinger() {
   Object.assign(finger, { flying: true, waiting: false, asked: performance.now() });
@@ -17,7 +22,7 @@ function askFinger() {
 addEventListener("lucida-finger-done", () => {
   if (!element.isConnected) return;
   finger.flying = false;
-  if (finger.waiting && finger.place && settled()) askFinger();
+  askNewest();
 });
 
 /** The answer for a place of the finger: drawn, unless the finger has left meanwhile. */
@@ -52,7 +57,11 @@ own.tools.finger = {
   at: pointTo,
   enter: keepFinger,
 };
-// Hovering asks only where the encoder has run in this visit: nobody's model is loaded by a mouse that passes by.
+// Hovering asks only where the encoder has run in this visit: a mouse that passes by loads no model.
 addEventListener("lucida-answer", ({ detail }) => {
+  if (!element.isConnected) return;
+  finger.encoding = Boolean(detail.running);
+  if (finger.encoding) finger.asked = performance.now();
   if (detail.encoder_ms != null || detail.decoder_ms != null) finger.encoded = detail.stored ? "" : detail.picture;
+  askNewest();
 });

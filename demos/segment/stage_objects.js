@@ -1,10 +1,7 @@
 // The bar of objects: choose, add, remove, rename, hide. Names are a visitor's text: written with textContent alone.
 const objectBar = $(".objects"), list = $(".objects .list"), nameBox = $(".objects .name"), nameText = $(".objects label span");
 const nameOfObject = (object) => object.name || word("object_n", { n: numberOf(object) });
-const addObject = button($(".objects .deeds"), "object_add", () => {
-  const made = blank(++newest);
-  change({ objects: [...objects(), made], active: objects().length });
-});
+const addObject = button($(".objects .deeds"), "object_add", () => addNew());
 const showObject = button($(".objects .deeds"), "object_show", () => change(withObject(active().id, { visible: active().visible === false })));
 const removeObject = button($(".objects .deeds"), "object_remove", () => {
   const rest = objects().filter((each) => each !== active());

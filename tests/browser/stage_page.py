@@ -1,4 +1,4 @@
-"""The stage with its clocks over a made-up SAM: the mask is a disc about the last point, so that a test knows its edge."""
+"""The stage with its clocks over a made-up SAM: the mask is a disc about the last point, so that its edge is known."""
 
 import json
 import math
