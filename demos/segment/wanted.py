@@ -13,6 +13,7 @@ from demos.shell.components import marks
 from pipelines.runtime.errors import UserError
 
 MOST_OBJECTS = 20
+MOST_POINTS = 100
 MOST_NAME = 60
 TOKENS = (0, 1, 2, 3)
 MOST_LOGIT = 100

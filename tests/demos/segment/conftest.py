@@ -1,0 +1,1 @@
+from tests.demos.segment.sessions_of import tiny, visitors  # noqa: F401
