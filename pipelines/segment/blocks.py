@@ -41,7 +41,7 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Timings:
-    """blocks: in the order of work. embedding, masks: of the same run; their ``ms`` are those of each half as a whole."""
+    """blocks: in the order of work. embedding, masks: of the same run; their ``ms`` are those of the whole halves."""
 
     blocks: tuple[Block, ...]
     embedding: Embedding

@@ -300,6 +300,23 @@ def test_a_candidate_is_what_a_click_on_its_point_gives(models):
     assert np.allclose(clicked.part(2), grid.part(7), rtol=2e-3, atol=2e-3)
 
 
+def test_sam_2_is_stretched_and_enlarged_in_one_step(tiny_sam2_model):
+    embedding = prompt.encode(tiny_sam2_model, make_squares(80, 200))
+    *_, grid = everything.grid_pass(tiny_sam2_model, embedding, side=3)
+    assert grid.frame.valid == grid.frame.needed == (16, 16)
+    for point in range(9):
+        answer = prompt.predict(tiny_sam2_model, embedding, prompt.Prompt((everything.click(grid, 3 * point),)))
+        candidates = slice(3 * point, 3 * point + 3)
+        enlarged = np.array([answer.enlarged(token) for token in (1, 2, 3)])
+        stability, boxes, areas = measured_by_numpy(enlarged)
+        np.testing.assert_allclose(grid.iou[candidates], answer.iou[1:], atol=1e-4)
+        np.testing.assert_allclose(grid.stability[candidates], stability, atol=1e-3)
+        np.testing.assert_allclose(grid.areas[candidates], areas, atol=1e-3)
+        assert np.abs(grid.boxes[candidates] - boxes).max() <= 1
+        masks = np.array(list(grid.masks(range(3 * point, 3 * point + 3))))
+        assert np.mean(masks != (enlarged > 0)) < 1e-3
+
+
 def test_the_pass_tells_its_progress_and_can_be_closed(models):
     embedding = prompt.encode(models[1], make_squares(48, 64))
     steps = everything.grid_pass(models[1], embedding, side=SIDE)
