@@ -17,22 +17,30 @@ LEAST_CLICKS = 5  # the axis is at least so long
 
 @dataclass(frozen=True)
 class Measured:
-    """How the spread went on pictures with known masks. means: after 1, 2, ... clicks. shrinks: share of the objects
-    whose spread was smaller after the last of them than after the first. source: where it was measured, in both
-    languages."""
+    """How the spread went on objects of val, clicked as the protocol says. means: after 1, 2, ... clicks.
 
-    means: tuple[float, ...]
-    shrinks: float
+    second, further: share of the objects for which the second click, and any further click, made it smaller.
+    """
+
     n: int
-    source: dict[str, str]
+    pictures: int
+    means: tuple[float, ...]
+    second: float
+    further: float
 
 
 def measured(figures: Mapping) -> Measured | None:
-    """What the model's folder says of the spread; None where it says nothing."""
-    found = figures.get("spread")
-    if not isinstance(found, Mapping):
+    """What `figures.json` of the model's folder says of the spread; None where it says nothing."""
+    val = figures.get("val")
+    if not isinstance(val, Mapping) or not {"spread", "shrinks", "shrinks_any"} <= set(val):
         return None
-    return Measured(tuple(map(float, found["mean"])), float(found["shrinks"]), int(found["n"]), dict(found["set"]))
+    return Measured(
+        n=int(val["n"]),
+        pictures=int(val["pictures"]),
+        means=tuple(float(mean) for mean in val["spread"]["mean"]),
+        second=float(val["shrinks"]["mean"][0]),
+        further=float(val["shrinks_any"]["mean"][0]),
+    )
 
 
 def why(*, token: int, best: int, chosen: bool) -> str:
@@ -58,13 +66,21 @@ def spread(history: Mapping[int, float], known: Measured | None) -> str:
     told = [sentence("spread_now", n=now, spread=f"{history[now]:.2f}"), *_change(history), chart(history, known)]
     if known is not None:
         told.append(_key())
-        told.append(
-            sentence(
-                "spread_measured", shrinks=f"{known.shrinks:.0%}", n=known.n, last=len(known.means),
-                first_mean=f"{known.means[0]:.2f}", last_mean=f"{known.means[-1]:.2f}", source=known.source,
-            )
-        )  # fmt: skip
+        told.append(_measured(known))
     return framed(f"<h4>{word('spread')}</h4>", *told)
+
+
+def _measured(known: Measured) -> str:
+    return sentence(
+        "spread_measured",
+        n=known.n,
+        pictures=known.pictures,
+        second=f"{known.second:.0%}",
+        further=f"{known.further:.0%}",
+        last=len(known.means),
+        first_mean=f"{known.means[0]:.2f}",
+        last_mean=f"{known.means[-1]:.2f}",
+    )
 
 
 def _change(history: Mapping[int, float]) -> list[str]:

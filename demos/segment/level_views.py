@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,19 +24,34 @@ def about(*names: str) -> str:
     return framed(*map(sentence, names))
 
 
+def heading(title: str, *names: str) -> str:
+    """A heading with its sentences."""
+    return framed(f"<h4>{word(title)}</h4>", *map(sentence, names))
+
+
 # --- Blocks ---
+
+
+def slow(ms: float) -> str:
+    """In place of the table, where a second run of the encoder would keep the visitor waiting."""
+    return framed(sentence("blocks_about"), sentence("blocks_slow", seconds=f"{ms / 1000:.0f}"))
 
 
 def blocks(parts: Sequence, *, encoder_ms: float, decoder_ms: float) -> str:
     """The model's parts as they worked on this picture and these marks.
 
-    parts: with `part`, `name`, `shape`, `parameters`, `ms`. encoder_ms, decoder_ms: of the answer that is shown.
+    parts: of `pipelines.segment.blocks.Block`. encoder_ms, decoder_ms: of each half as a whole.
     """
     slowest = max((part.ms for part in parts), default=0.0) or 1.0
     ratio = encoder_ms / decoder_ms if decoder_ms else math.nan
     told = sentence("blocks_clocks", encoder=_ms(encoder_ms), decoder=_ms(decoder_ms), ratio=f"{ratio:.0f}")
     head = _th("block") + _th("block_shape") + _th("block_parameters", n=True) + _th("block_ms", n=True)
-    return framed(sentence("blocks_about"), told, _table(head, [_block(part, slowest) for part in parts]))
+    tables = "".join(
+        f"<h4>{word(f'part_{name}')}</h4>"
+        + _table(head, [_block(part, slowest) for part in parts if part.part == name])
+        for name in ("encoder", "decoder")
+    )
+    return framed(sentence("blocks_about"), told, tables)
 
 
 def _th(name: str, *, n: bool = False) -> str:
@@ -53,10 +67,20 @@ def _block(part, slowest: float) -> str:
     shape = " × ".join(map(str, part.shape))
     bar = f'<i style="width:{100 * part.ms / slowest:.0f}%"></i>'
     return (
-        f'<tr><th scope="row">{word(f"part_{part.part}")} <code>{html.escape(part.name)}</code></th>'
+        f'<tr><th scope="row">{_part(part)}</th>'
         f'<td class="shape">{shape}</td><td class="n">{_counted(part.parameters)}</td>'
         f'<td class="n">{_ms(part.ms)}{bar}</td></tr>'
     )
+
+
+def _part(part) -> str:
+    """The part's name in words, "block_3" as the third block, and how far it sees."""
+    name, _, number = part.name.rpartition("_")
+    told = word(f"part_{name}_n", n=int(number)) if number.isdigit() else word(f"part_{part.name}")
+    if part.window is None:
+        return told
+    seen = word("part_window", side=part.window) if part.window else word("part_global")
+    return f'{told}<br><small class="sg-note">{seen}</small>'
 
 
 def colours(embedding: np.ndarray, picture: np.ndarray) -> str:
@@ -105,10 +129,11 @@ def _mask(masks: Masks, token: int, counts, *, on: bool) -> str:
     return f'<tr{" class=on" if on else ""}><th scope="row">{name}</th>{row}</tr>'
 
 
-def places(masks: Masks, places: Sequence[Mapping]) -> str:
+def places(masks: Masks, places: Sequence[Mapping], *, square: int) -> str:
     """Where each mark lies in the picture, in the model's square and in the logits' cells.
 
     places: [{"label": 1, 0 or None for a corner of the box, "picture", "square", "cell": (x, y)}].
+    square: side of the model's square, in pixels.
     """
     if not places:
         return ""
@@ -120,7 +145,7 @@ def places(masks: Masks, places: Sequence[Mapping]) -> str:
         for i, place in enumerate(places, start=1)
     ]
     (height, width), (high, wide), side = masks.full_size, masks.input_size, masks.logits.shape[-1]
-    told = sentence("place_about", width=width, height=height, wide=wide, high=high, square=masks.square, side=side)
+    told = sentence("place_about", width=width, height=height, wide=wide, high=high, square=square, side=side)
     return framed(f"<h4>{word('place')}</h4>", told, _table(head, rows))
 
 

@@ -4,8 +4,8 @@ marksLayer.className = "marks";
 marksLayer.setAttribute("aria-hidden", "true");
 plate.append(marksLayer);
 
-/** marks: [{x, y, label}] and one box [x0, y0, x1, y1] or null, in pixels of the picture as it lies under the map. */
-function setMarks({ marks, box }, width, height) {
+/** marks: [{x, y, label}] and one marked_box [x0, y0, x1, y1] or null, in pixels of the picture as it lies under the map. */
+function setMarks({ marks, marked_box: box }, width, height) {
   const percent = (part, whole) => (100 * part) / whole + "%";
   const nodes = marks.map(({ x, y, label }) => {
     const node = document.createElement("span");

@@ -3,6 +3,7 @@
 import gradio as gr
 
 from demos.segment import answering, api, asked, clocks, downloads, panels, parts, result, views
+from demos.segment import levels as level_panels
 from demos.segment.starter import Starter
 from demos.shell import jobs, links, results
 from demos.shell.words import t
@@ -25,6 +26,7 @@ def build(page) -> None:
             levels = results.levels(page)
             with levels.picture:
                 made = _picture_level(page, shared, start)
+            level_panels.lay_out(page, shared, levels)
             made |= {"code": _tools(page, question, levels, start)}
     switch = panels.lay_out(page, shared, question, start)
     hidden = {name: gr.Textbox("", visible="hidden") for name in ("quick", "slow")}

@@ -1,28 +1,241 @@
-"""Threshold, ladder, attention and pixel of the tab Segment on numbers that are known, each on a page of its own."""
+"""The panels of the tab Segment as a visitor meets them, on numbers that are known, each on a page of its own."""
 
-from demos.segment import ladder_panel, logit_files, logit_views, threshold_panel
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from demos.segment import attention_views, ladder_panel, levels, logit_files, logit_views, over_heat, threshold_panel
 from demos.shell.arrays import pack
 from tests.browser import harness
+from tests.browser.test_components import patient_page
 from tests.demos.segment import hand_made
+
+WIDE, HIGH = hand_made.SIZE[1], hand_made.SIZE[0]
+CELL = 6  # pixels of the picture
+PIXEL = """([selector, x, y]) => {
+  const canvas = document.querySelector(selector), at = [x * canvas.width, y * canvas.height].map(Math.floor);
+  return [...canvas.getContext('2d').getImageData(...at, 1, 1).data];
+}"""
+
+
+def packed(layer) -> dict:
+    return pack(logit_views.logits(layer.masks))
 
 
 def show_threshold():
     layer = hand_made.layer()
-    value = threshold_panel.value(
-        layer.masks, pack(logit_views.logits(layer.masks)), logit_files.under(hand_made.picture()), token=layer.token
-    )
-    threshold_panel.Threshold(value, elem_id="it")
+    under = logit_files.under(hand_made.picture())
+    threshold_panel.Threshold(threshold_panel.value(layer.masks, packed(layer), under, token=layer.token), elem_id="it")
 
 
 def show_ladder():
-    layer = hand_made.layer()
-    value = ladder_panel.value(
-        layer,
-        pack(logit_views.logits(layer.masks)),
-        logit_files.under(hand_made.picture()),
-        rungs=ladder_panel.rungs(layer.masks, hand_made.pictured().name),
-    )
+    layer = hand_made.layer(3, chosen=True)
+    rungs = ladder_panel.rungs(layer.masks, "")
+    rungs[1]["truth"] = {"iou": 0.875, "name": {"en": "a disc", "zh": "圆盘"}}
+    value = ladder_panel.value(layer, packed(layer), logit_files.under(hand_made.picture()), rungs=rungs)
     ladder_panel.Ladder(value, elem_id="it")
 
 
-harness.SHOWN |= {"sg_threshold": show_threshold, "sg_ladder": show_ladder}
+def show_attention():
+    made = attention_views.attention(hand_made.attention(), token=2)
+    made |= {"maps": pack(made.pop("array")), "picture": logit_files.under(hand_made.picture())}
+    levels.AttentionMap(made, elem_id="it")
+
+
+def show_pixel():
+    made = attention_views.product(hand_made.product(), token=2)
+    made |= {"maps": pack(made.pop("array")), "picture": logit_files.under(hand_made.picture())}
+    levels.PixelFormula(made, elem_id="it")
+
+
+harness.SHOWN |= {
+    "sg_threshold": show_threshold,
+    "sg_ladder": show_ladder,
+    "sg_attention": show_attention,
+    "sg_pixel": show_pixel,
+}
+
+
+@pytest.fixture(scope="module")
+def opened(chromium, site):
+    """opened(name) -> the page with that component, one for all tests of it."""
+    pages, faults = {}, []
+
+    def go(name):
+        if name not in pages:
+            pages[name] = patient_page(chromium, f"{site}?show={name}")
+            pages[name].on("pageerror", lambda error: faults.append(str(error)))
+            pages[name].locator("#it [aria-pressed=true]").wait_for()
+        pages[name].set_viewport_size({"width": 1280, "height": 900})
+        pages[name].evaluate("speak('en'); scrollTo(0, 0)")
+        return pages[name]
+
+    yield go
+    for page in pages.values():
+        page.close()
+    assert not faults
+
+
+def asked(page) -> list[str]:
+    """The addresses that the page asks the server for from now on."""
+    requests = []
+    page.on("request", lambda request: requests.append(request.url) if request.url.startswith("http") else None)
+    return requests
+
+
+def facts(page) -> list[str]:
+    return page.locator("#it .facts dd").all_inner_texts()
+
+
+def fits(page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+# --- enlarge.js ---
+@pytest.mark.parametrize(
+    "side, square, part, size",
+    [
+        (32, 64, (43, 64), (100, 150)),
+        (64, 128, (86, 128), (172, 255)),
+        (64, 128, (128, 11), (300, 26)),
+        (32, 32, (32, 32), (40, 50)),
+    ],
+)
+def test_logits_are_enlarged_as_the_library_does_it(chromium, side, square, part, size):
+    """Wide, tall, and SAM 2's square, from which there is one step to the picture."""
+    masks = hand_made.masks(logits=np.random.default_rng(0).normal(0, 5, (4, side, side)).astype(np.float32))
+    vars(masks).update(square=square, input_size=part, size=size, valid=(side, side))
+    where = logit_views.place(masks)
+    given = masks.logits[1, : where["rows"], : where["columns"]].ravel().tolist()
+    page = chromium.new_page()
+    page.add_script_tag(content=over_heat.read("enlarge.js"))
+    made = page.evaluate("([logits, place]) => [...enlarge(Float32Array.from(logits), place)]", [given, where])
+    page.close()
+    np.testing.assert_allclose(np.reshape(made, size), masks.enlarged(1), atol=2e-4)
+
+
+# --- the threshold ---
+def set_threshold(page, t: float) -> None:
+    page.locator("#it .slide input").fill(str(t))
+    expect(page.locator("#it .slide output")).to_have_text(f"{t:+.2f}".replace("-", "−") if t else "0.00")
+
+
+def test_the_numbers_at_any_threshold_are_those_of_the_logits(opened):
+    page, masks = opened("sg_threshold"), hand_made.masks()
+    field, cells, requests = masks.enlarged(2), masks.part(2), asked(page)
+    for t in (0, 2.5, -3.25):
+        set_threshold(page, t)
+        strict, loose = (cells > t + 1).sum(), (cells > t - 1).sum()
+        area, moves = facts(page)[0], facts(page)[3]
+        assert float(area.rstrip(" %")) == pytest.approx(100 * (field > t).mean(), abs=0.1)
+        assert facts(page)[2] == f"{strict} cells / {loose} cells = {strict / loose:.3f}"
+        assert float(moves.split()[1]) == pytest.approx(2 * CELL, abs=0.3)  # a slope of one logit a cell
+    assert requests == []
+
+
+def test_the_edge_and_its_two_neighbours_are_drawn_where_they_are(opened):
+    page = opened("sg_threshold")
+    set_threshold(page, 0)
+    (row, column), radius = hand_made.MIDDLE, hand_made.RADII[2]
+
+    def ink(cells_away):
+        where = ["#it .contours", (column + cells_away) * CELL / WIDE, row * CELL / HIGH]
+        return page.evaluate(PIXEL, where)
+
+    page.wait_for_function(
+        f"where => ({PIXEL})(where)[3] > 0", arg=["#it .contours", (column + radius) * CELL / WIDE, row * CELL / HIGH]
+    )
+    assert max(ink(radius)[:3]) < 80 and ink(radius)[3] > 200  # the edge is black and solid
+    assert all(ink(radius + away)[3] > 100 for away in (-1, 1))
+    assert ink(0)[3] == ink(radius + 0.5)[3] == ink(radius - 0.5)[3] == 0
+
+
+def test_keys_the_curve_and_the_button_move_the_threshold(opened):
+    page = opened("sg_threshold")
+    set_threshold(page, 0)
+    slide, output = page.locator("#it .slide input"), page.locator("#it .slide output")
+    slide.focus()
+    page.keyboard.press("ArrowRight")
+    expect(output).to_have_text("+0.05")
+    assert "the mask covers 16." in slide.get_attribute("aria-valuetext")
+    page.locator("#it .curve").scroll_into_view_if_needed()
+    box = page.locator("#it .curve svg").bounding_box()
+    middle = box["y"] + 0.4 * box["height"]
+    page.mouse.move(box["x"] + 0.5 * box["width"], middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 52 / 440 * box["width"], middle)
+    page.mouse.up()
+    expect(output).to_have_text("−14.00")  # the left end of the axis
+    expect(page.locator("#it .facts dd").first).to_have_text("99.9 %")
+    page.locator("#it .zero").click()
+    expect(output).to_have_text("0.00")
+    expect(page.locator("#it .zero")).to_be_disabled()
+
+
+def test_another_mask_is_taken_without_the_server(opened):
+    page, masks = opened("sg_threshold"), hand_made.masks()
+    set_threshold(page, 0)
+    requests, button = asked(page), page.get_by_role("button", name="Mask 3")
+    expect(page.get_by_role("button", name="Mask 2 · shown")).to_have_attribute("aria-pressed", "true")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#it .facts dd").nth(2)).to_contain_text(f"= {masks.stability[3]:.3f}")
+    page.locator("#it .lay").focus()
+    assert (
+        "row 22, column 32: −" in page.locator("#it .read").inner_text()
+    )  # the farthest from 0: the heat map's keys read the raw logits
+    page.get_by_role("button", name="Mask 2 · shown").click()
+    assert requests == []
+
+
+def test_the_threshold_in_chinese_on_a_phone(opened):
+    page = opened("sg_threshold")
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.evaluate("speak('zh-CN')")
+    expect(page.locator("#it .slide label")).to_contain_text("阈值")
+    expect(page.get_by_role("button", name="掩码 2 · 当前显示")).to_be_visible()
+    assert fits(page)
+    assert page.locator("#it .curve svg").get_attribute("aria-label").startswith("每个阈值")
+
+
+# --- the ladder ---
+def test_a_card_says_what_the_model_says_and_what_is_true(opened):
+    page = opened("sg_ladder")
+    cards = page.locator("#it .card")
+    assert [card.split("\n")[0] for card in cards.all_inner_texts()] == ["Mask 1", "Mask 2", "Mask 3", "Single mask"]
+    second = cards.nth(1).inner_text()
+    assert all(
+        part in second for part in ("0.900", "0.875", "with: a disc", "0.513", "16 %", "100 % of it lies in Mask 3")
+    )
+    assert "True IoU" not in cards.nth(0).inner_text()
+    expect(cards.nth(2)).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#it .why")).to_have_text("Shown: Mask 3, because you chose it.")
+
+
+def test_the_masks_are_drawn_in_their_places(opened):
+    page = opened("sg_ladder")
+    (row, column), radii = hand_made.MIDDLE, (3, 6, 9, 7)
+    for i, radius in enumerate(radii, start=1):
+        for away, inside in ((radius - 1, True), (radius + 1, False)):
+            where = [f"#it .card:nth-child({i}) canvas", (column + away) * CELL / WIDE, row * CELL / HIGH]
+            red, _, blue, _ = page.evaluate(PIXEL, where)
+            assert (red - blue > 60) == inside, (i, away)
+
+
+def test_choosing_a_card_tells_the_stage(opened):
+    page = opened("sg_ladder")
+    page.evaluate("window.told = []; addEventListener('lucida-object', (event) => told.push(event.detail))")
+    page.locator("#it .card").first.focus()
+    page.keyboard.press("Enter")
+    page.locator("#it .again").click()
+    assert page.evaluate("told") == [{"token": 1, "id": 7}, {"token": None, "id": 7}]
+
+
+def test_the_ladder_in_chinese_on_a_phone(opened):
+    page = opened("sg_ladder")
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.evaluate("speak('zh-CN')")
+    expect(page.locator("#it .card").nth(1)).to_contain_text("对照：圆盘")
+    assert fits(page)
+    tops = [page.locator("#it .card").nth(i).bounding_box()["y"] for i in range(4)]
+    assert tops[0] == tops[1] < tops[2] == tops[3]

@@ -1,5 +1,7 @@
 """An answer whose every number is known: discs of four sizes in a picture that does not fill the model's square."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from demos.segment.parts import Layer, Pictured
@@ -55,3 +57,29 @@ def layer(token: int = 2, *, chosen: bool = False, **given) -> Layer:
 
 def pictured(name: str = "hand made") -> Pictured:
     return Pictured(name=name, path=None, sha256="0" * 64, small=picture(), full_size=SIZE)
+
+
+def attention() -> SimpleNamespace:
+    """As `pipelines.segment.attention.Attention` of `masks()`: 2 layers, 2 heads, 8 x 8 cells, 5.375 rows on the picture.
+
+    Token t of head h in layer l looks at row l and column t + h alone; the padding token looks at the padding alone.
+    """
+    kinds = [("iou", 0), *(("mask", number) for number in range(4)), ("click", 0), ("padding", 0)]
+    layers = {}
+    for number, name in enumerate(("layer_1", "final")):
+        layers[name] = np.zeros((2, len(kinds), 8, 8), np.float32)
+        for head in range(2):
+            for token in range(len(kinds) - 1):
+                layers[name][head, token, number, token + head] = 1
+            layers[name][head, -1, 7, 0] = 1
+    tokens = tuple(SimpleNamespace(kind=kind, number=number, positive=True) for kind, number in kinds)
+    return SimpleNamespace(layers=layers, tokens=tokens, extent=(5.375, 8.0), masks=masks())
+
+
+def product() -> SimpleNamespace:
+    """As `pipelines.segment.formula.Product`: the discs as 1 * radius + slope * -distance, 4 channels, 2 of them 0."""
+    y, x = np.mgrid[:SIDE, :SIDE] + 0.5
+    distance = np.hypot(y - MIDDLE[0], x - MIDDLE[1])
+    vectors = np.stack([np.ones_like(distance), -distance, np.zeros_like(distance), np.ones_like(distance)])
+    hyper = np.array([(radius, 1, 7, 0) for radius in RADII], np.float32)
+    return SimpleNamespace(hyper=hyper, map=vectors.astype(np.float32), masks=masks())
