@@ -151,11 +151,6 @@ addEventListener("lucida-object", ({ detail }) => {
   live = null;
   change(withObject(id, patch));
 });
-addEventListener("lucida-object-add", ({ detail }) => {
-  if (!element.isConnected || !settled()) return;
-  if (!active().marks?.length) change(withObject(active().id, detail));
-  else if (objects().length < MOST_OBJECTS) addNew(detail);
-});
 /** Objects found elsewhere, such as by "Everything", come behind those that are there; an empty one makes room. */
 addEventListener("lucida-object-add", ({ detail }) => {
   if (!element.isConnected || !settled()) return;
