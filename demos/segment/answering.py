@@ -45,7 +45,7 @@ class Panel:
 
 
 def wire(page, asked: asking.Asked, shared: Shared, panel: Panel, switch: model_switch.Panel, starter: Starter) -> None:
-    """Marks, finger, model, previous mask, objects and pictures from elsewhere, a link that asks for an answer."""
+    """Marks, finger, model, previous mask, a picture from another tab, a link that asks for an answer."""
     inputs = [*asked.inputs, page.lang]
     outputs = [*_outputs(asked, shared, panel), panel.quick, panel.slow]
     newest = {**jobs.SHORT, "trigger_mode": "always_last"}
@@ -54,16 +54,12 @@ def wire(page, asked: asking.Asked, shared: Shared, panel: Panel, switch: model_
         event(**marks, **newest)
     for event in (switch.chosen.success, switch.fetched.success):
         event(**marks, **jobs.SHORT)
-    shared.add.change(None, shared.add, None, js=_ADD, **links.PRIVATE)
     page.inbox.change(jobs.short(_received), [page.inbox, page.lang], asked.stage, **jobs.SHORT).success(
         **marks, **jobs.SHORT
     )
     _wire_encoder(panel, inputs, marks)
     wire_finger(asked.stage, jobs.short(_finger), [asked.stage, asked.model, page.lang], panel.clocks)
     shared.answered.change(jobs.short(_cut_out(shared)), [shared.answered, page.lang], panel.cut_out, **newest)
-
-
-_ADD = """text => { if (text) dispatchEvent(new CustomEvent("lucida-object-add", { detail: JSON.parse(text) })); }"""
 
 
 def _wire_encoder(panel: Panel, inputs: list, marks: dict) -> None:

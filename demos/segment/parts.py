@@ -72,16 +72,14 @@ class Shared:
     """What the panels need of the tab.
 
     stage: the picture with its marks. model: the model switch. lang: hidden, "en" or "zh". answered: hidden, the name
-    of what is shown; its `.change` tells of a new answer. add: hidden; a JSON text of one object or a list of them,
-    {"marks", "token", "name"}, put there appends them on the stage. stored: the finished result that the tab opened
-    with (`store.Stored`), or None.
+    of what is shown; its `.change` tells of a new answer. stored: the finished result that the tab opened with
+    (`store.Stored`), or None.
     """
 
     stage: gr.components.Component
     model: gr.Dropdown
     lang: gr.Textbox
     answered: gr.Textbox
-    add: gr.Textbox
     stored: object | None
 
 

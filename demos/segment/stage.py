@@ -31,14 +31,15 @@ as `asked.name`; the stage drops it if another one is on screen. A layer stays u
 
 - `lucida-object`, to the stage: {token?, threshold?, name?, visible?, id?} changes the chosen object (or that of `id`),
   with an undo step and `.input`. With {live: true} a threshold is only drawn, for as long as a slider is dragged.
-- `lucida-object-add`, to the stage: {marks, token?, name?}, or a list of such, become further objects.
-- `lucida-object-add`, to the stage: {marks, token?, name?}, an object with these marks; the chosen one gets them if it
-  has none yet.
+- `lucida-object-add`, to the stage: {marks, token?, name?}, or a list of such, become further objects; one that is
+  empty makes room.
 - `lucida-layer`, from the stage: {id, layer, threshold, from} when the chosen object's layer changes (layer null: it
   has none); `lucida-layer-ask` makes it say so again.
 - `lucida-answer`, from the clocks: each answer as it arrived; `lucida-answer-ask` repeats the last one.
 """
 
+import functools
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ from typing import Any
 
 import gradio as gr
 
+from demos.segment.clocks import Clocks, answer
 from demos.shell import jobs
 from demos.shell.components.canvas import CANVAS_SCRIPTS, CANVAS_WORDS, Canvas
 from demos.shell.components.parts import script, template
@@ -130,11 +132,24 @@ def finger_of(payload: Mapping) -> tuple[int, int] | None:
     return tuple(found) if fits else None
 
 
-def wire_finger(stage: Stage, handler: Callable, inputs: Sequence, outputs: Any) -> gr.events.Dependency:
+def wire_finger(stage: Stage, handler: Callable, inputs: Sequence, clocks: Clocks) -> gr.events.Dependency:
     """Answer places of the finger: the page sends the next when this answer, or its refusal, has come.
 
-    handler: as for any other event; it returns `clocks.answer(asked.name, finger=..., decoder_ms=...)` for the clocks.
+    handler: of `inputs`, the first of which is the stage; returns `answer(asked.name, finger=..., decoder_ms=...)`.
+    It runs beside Gradio's queue, which would double the time of an answer. An error there would not reach the page:
+    its sentence is told by the stage instead.
     """
-    asked = stage.finger(handler, inputs, outputs, queue=False, **FINGER)
+    asked = stage.finger(_with_refusals(handler), inputs, clocks, queue=False, **FINGER)
     asked.then(None, js="() => { dispatchEvent(new CustomEvent('lucida-finger-done')); }", **FINGER)
     return asked
+
+
+def _with_refusals(handler: Callable) -> Callable:
+    @functools.wraps(handler)
+    def run(asked: Asked | None, *rest):
+        try:
+            return handler(asked, *rest)
+        except gr.Error as error:
+            return answer(asked.name, refused=html.unescape(error.message)) if asked else gr.skip()
+
+    return run

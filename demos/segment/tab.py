@@ -49,8 +49,7 @@ def html(value: str = "", **kwargs) -> gr.HTML:
 
 def _shared(page, question: asked.Asked, start: asked.Opening) -> parts.Shared:
     answered = gr.Textbox(start.stored.name if start.stored else "", visible="hidden")
-    add = gr.Textbox("", visible="hidden")
-    return parts.Shared(question.stage, question.model, page.lang, answered, add, start.stored)
+    return parts.Shared(question.stage, question.model, page.lang, answered, start.stored)
 
 
 def _first_clocks(start: asked.Opening) -> dict | None:

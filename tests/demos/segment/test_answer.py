@@ -128,7 +128,7 @@ def test_G08_an_old_embedding_never_answers_for_a_new_picture(tiny, tmp_path, vi
 
 
 def test_a_panel_reads_the_answer_that_is_shown_and_no_other(tiny, tmp_path, visitors):
-    shared = parts.Shared(None, None, None, None, None, None)
+    shared = parts.Shared(None, None, None, None, None)
     made = ask(on_stage(picture_file(tmp_path), {"id": 1, "marks": [point(9, 9)]}), visitors[0])
     assert parts.masks(made.name, shared, visitors[0]) is made.layer.masks
     assert parts.embedding(made.name, shared, visitors[0]) is made.embedding

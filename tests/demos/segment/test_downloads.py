@@ -62,7 +62,7 @@ def test_the_threshold_of_an_object_moves_its_edge_in_the_files(kept):
 
 
 def test_the_preview_is_small_and_transparent(kept, visitors):
-    shared = parts.Shared(None, None, None, None, None, None)
+    shared = parts.Shared(None, None, None, None, None)
     from demos.shell import sessions
 
     name = sessions.of(visitors[0]).get(parts.ANSWERED)

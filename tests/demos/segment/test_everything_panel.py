@@ -26,7 +26,7 @@ def laid_out():
     """shared: `parts.Shared`; panel: the components."""
     with gr.Blocks():
         page = SimpleNamespace(lang=gr.Textbox("en"), link={}, tab="segment")
-        hidden = {name: gr.Textbox() for name in ("stage", "model", "lang", "answered", "add")}
+        hidden = {name: gr.Textbox() for name in ("stage", "model", "lang", "answered")}
         shared = parts.Shared(**hidden, stored=None)
         yield SimpleNamespace(shared=shared, panel=everything_panel.lay_out(page, shared))
 
