@@ -57,7 +57,7 @@ def lay_out(page, shared: parts.Shared) -> Panel:
     with gr.Row(elem_classes="lucida-actions"):
         go = gr.Button(t("segment.everything_go"), variant="primary", size="sm", elem_id="sg-everything-go")
         stop = gr.Button(t("shell.cancel"), size="sm", elem_id="sg-everything-stop")
-    status = jobs.status_line(value=spans("segment.everything_stored") if first else "", elem_id="sg-everything-status")
+    status = jobs.status_line(spans("segment.everything_stored") if first else "", elem_id="sg-everything-status")
     funnel = Funnel(first, elem_id="sg-funnel")
     with gr.Row(elem_classes="lucida-actions"):
         as_coco = gr.Button(t("segment.everything_coco"), size="sm", elem_id="sg-everything-coco")
@@ -92,7 +92,7 @@ def read_side(side) -> int:
 
 def found(shared: parts.Shared, panel: Panel, *, answered: str, side, request: gr.Request) -> Generator:
     """Updates for the panel: how far the pass is, then the funnel. Each batch of points is one turn of the device."""
-    from pipelines.segment.grid import POINTS_A_BATCH, Progress, grid_pass
+    from pipelines.segment.grid import Progress, grid_pass
 
     side = read_side(side)
     yield {panel.status: spans("segment.everything_first")}
@@ -106,8 +106,7 @@ def found(shared: parts.Shared, panel: Panel, *, answered: str, side, request: g
         yield {panel.status: spans("segment.everything_other")}
         return
     value = _kept(item, shown, request)
-    batches = -(-len(item.points) // POINTS_A_BATCH)
-    times = {"time": milliseconds(item.ms), "each": milliseconds(item.ms / batches)}
+    times = {"time": milliseconds(item.ms), "each": milliseconds(item.ms / item.batches)}
     said = spans("segment.everything_done", points=len(item.points), count=len(item), **times)
     yield {panel.status: said, panel.funnel: value}
 
@@ -176,7 +175,7 @@ def coco(grid: GridPass, funnel, lang: str) -> dict:
     objects = (
         export.Kept(
             name=name,
-            mask=funnel.mask(grid, index),
+            mask=funnel.mask(grid, index, full=True),
             iou=float(grid.iou[index]),
             stability=float(grid.stability[index]),
         )

@@ -26,7 +26,7 @@ from demos.shell import sessions
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "assets" / "stored" / "segment"
 WEIGHTS = ROOT / "assets" / "models" / "segment" / "lucida"
-CODE = ("prompt.py", "masks.py", "marks.py", "models.py", "export.py", "everything.py")
+CODE = ("prompt.py", "masks.py", "marks.py", "models.py", "export.py", "grid.py", "everything.py")
 CUT_OUT = "cut_out.png"
 NUMBERS = ("logits", "iou", "stability", "area")
 

@@ -63,10 +63,18 @@ class Funnel:
         left = len(self.reasons) - np.cumsum(rejected[1:])
         return {"candidates": len(self.reasons), **dict(zip(STAGES[1:], left.tolist(), strict=True))}
 
-    def mask(self, grid: GridPass, index: int) -> np.ndarray:
-        """(h, w) bool at ``grid.size``: a candidate's mask as this funnel leaves it."""
+    def mask(self, grid: GridPass, index: int, *, full: bool = False) -> np.ndarray:
+        """(h, w) bool: a candidate's mask as this funnel leaves it, at ``grid.size`` or at ``grid.full_size``.
+
+        At full size it is cleaned anew, of as large a share of the picture.
+        """
         bits = self.cleaned.get(int(index))
-        return grid.mask(index) if bits is None else np.unpackbits(bits, axis=1, count=grid.size[1]).astype(bool)
+        if bits is None:
+            return grid.mask(index, full=full)
+        if full and grid.full_size != grid.size:
+            larger = np.prod(grid.full_size) / np.prod(grid.size)
+            return _clean(grid.mask(index, full=True), self.thresholds.min_area * larger)[0]
+        return np.unpackbits(bits, axis=1, count=grid.size[1]).astype(bool)
 
 
 def filter(grid: GridPass, thresholds: Thresholds = Thresholds(), *, before: Funnel | None = None) -> Funnel:
@@ -111,48 +119,16 @@ def _without_copies(grid: GridPass, funnel: Funnel) -> Funnel:
     return replace(funnel, reasons=reasons, rival=rival, kept=left, boxes=boxes)
 
 
-def hover_field(grid: GridPass, funnel: Funnel, *, small: bool = False) -> np.ndarray:
+def hover_field(grid: GridPass, funnel: Funnel) -> np.ndarray:
     """Which kept mask lies under each pixel, the smallest where several do: for a pointer that asks no server.
 
-    Args:
-        grid, funnel: a grid pass and what ``filter`` made of it.
-        small: at ``grid.frame.input_size``, the picture's part of the model's square (256 px for the bundled model),
-            where it costs a tenth; else at ``grid.size``. Cleaned masks are then shown as they were before.
-
     Returns:
-        (h, w) uint16: 1 + place in ``funnel.kept``, 0 where there is none.
+        (h, w) uint16 at ``grid.size``: 1 + place in ``funnel.kept``, 0 where there is none.
     """
-    size = grid.frame.input_size if small else grid.size
-    field = np.zeros(size, dtype=np.uint16)
-    order = np.argsort(-grid.areas[funnel.kept], kind="stable")  # the largest is painted first
-    if small:
-        painted = grid.masks(funnel.kept[order], to_picture=False)
-    else:
-        painted = (funnel.mask(grid, index) for index in funnel.kept[order])
-    for place, mask in zip(order, painted, strict=True):
-        field[mask] = place + 1
+    field = np.zeros(grid.size, dtype=np.uint16)
+    for place in np.argsort(-grid.areas[funnel.kept], kind="stable"):  # the largest is painted first
+        field[funnel.mask(grid, funnel.kept[place])] = place + 1
     return field
-
-
-def packed(grid: GridPass) -> dict[str, np.ndarray]:
-    """The candidates as small arrays for a browser; none changes when a threshold moves.
-
-    Returns:
-        bits: (n, rows, ceil(columns / 8)) uint8, masks in the logits' own cells, eight a byte, the first in the
-        highest bit. numbers: (n, 3) float32: predicted IoU, stability, area. boxes: (n, 4) float32: left, top, right,
-        bottom as shares of the picture, the last pixels included. points: (N, 2) float32, shares of the picture.
-        extent: (2,) float32, rows and columns of cells that the picture takes.
-    """
-    height, width = grid.size
-    edges = grid.boxes.astype(np.float32) + (grid.areas > 0)[:, None] * np.array([0, 0, 1, 1], dtype=np.float32)
-    full_height, full_width = grid.full_size
-    return {
-        "bits": np.packbits(grid.part(slice(None)) > 0, axis=2),
-        "numbers": np.stack([grid.iou, grid.stability, grid.areas], axis=1),
-        "boxes": edges / np.array([width, height, width, height], dtype=np.float32),
-        "points": (grid.points / (full_width, full_height)).astype(np.float32),
-        "extent": np.array(grid.frame.extent, dtype=np.float32),
-    }
 
 
 def records(grid: GridPass, funnel: Funnel) -> list[dict]:
@@ -234,10 +210,16 @@ def _box_iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _cleaned(grid: GridPass, indices: list[int], min_area: int) -> dict[int, np.ndarray | None]:
-    """Bits of the masks without holes and islands under ``min_area`` pixels, by the library; None for untouched."""
+    """Bits of the masks without holes and islands under ``min_area`` pixels; None for untouched ones."""
     cleaned = {}
     for index, mask in zip(indices, grid.masks(indices), strict=True):
-        filled, had_holes = remove_small_regions(mask, min_area, mode="holes")
-        whole, had_islands = remove_small_regions(filled, min_area, mode="islands")
-        cleaned[index] = np.packbits(whole, axis=1) if had_holes or had_islands else None
+        whole, touched = _clean(mask, min_area)
+        cleaned[index] = np.packbits(whole, axis=1) if touched else None
     return cleaned
+
+
+def _clean(mask: np.ndarray, min_area: float) -> tuple[np.ndarray, bool]:
+    """A mask without small holes and islands, by the library, and whether anything changed."""
+    filled, had_holes = remove_small_regions(mask, min_area, mode="holes")
+    whole, had_islands = remove_small_regions(filled, min_area, mode="islands")
+    return whole, had_holes or had_islands

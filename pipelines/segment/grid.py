@@ -5,7 +5,7 @@ The first half of the automatic masks of arXiv 2304.02643, section 4 and appendi
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,11 +16,12 @@ from torch.nn import functional
 from pipelines.runtime.errors import UserError
 from pipelines.segment import models
 from pipelines.segment.clicks import box_of
-from pipelines.segment.masks import MULTIMASK, STABILITY_OFFSET
+from pipelines.segment.masks import MULTIMASK, STABILITY_OFFSET, enlarged_mask
 from pipelines.segment.models import SegmentModel
 from pipelines.segment.prompt import Embedding, cells, require, to_square
 
-POINTS_A_BATCH = 64  # as in the library
+MOST_A_BATCH = 64  # points; as in the library
+BATCH_BYTES = 32 * 2**20  # on a CPU, of one tensor of the decoder: larger ones gain no time and cost gigabytes
 ENLARGED_AT_ONCE = {"cpu": 1, "cuda": 16}  # points; three masks stay in a CPU's cache, which is twice as fast
 MOST_A_SIDE = 32
 
@@ -67,15 +68,14 @@ class Frame:
         """Rows and columns of the logits that the picture is mixed from: where the square goes on, one cell more."""
         return tuple(min(length + 1, self.side) for length in self.valid)
 
-    def enlarge(self, logits: torch.Tensor, *, to_picture: bool = True) -> torch.Tensor:
-        """(n, k, side, side) float32 to (n, k, h, w), as ``Sam.postprocess_masks`` does.
+    def on_square(self, logits: torch.Tensor) -> torch.Tensor:
+        """(n, k, side, side) float32 to (n, k, *input_size): enlarged to the model's square, cut to the picture."""
+        square = functional.interpolate(logits, (self.square, self.square), mode="bilinear", align_corners=False)
+        return square[..., : self.input_size[0], : self.input_size[1]]
 
-        to_picture: at ``size``; else at ``input_size``, the picture's part of the model's square.
-        """
-        options = {"mode": "bilinear", "align_corners": False}
-        square = functional.interpolate(logits, (self.square, self.square), **options)
-        part = square[..., : self.input_size[0], : self.input_size[1]]
-        return functional.interpolate(part, self.size, **options) if to_picture else part
+    def enlarge(self, part: torch.Tensor) -> torch.Tensor:
+        """(n, k, *input_size) to (n, k, *size): with ``on_square`` all of ``Sam.postprocess_masks``."""
+        return functional.interpolate(part, self.size, mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +86,7 @@ class GridPass:
     own, of the size ``frame.needed``; ``part`` cuts them to the picture. iou: (3N,) float32, predicted.
     Of the float32 logits enlarged to ``size``, on the CPU to the bit as in the library: stability (3N,) float32, NaN
     for an empty mask; boxes (3N, 4) int32, first and last pixels x0, y0, x1, y1, all 0 for an empty mask; areas (3N,)
-    float32, share of the picture. side: points along one side. ms: computing.
+    float32, share of the picture. side: points along one side. batches: of points. ms: computing.
     """
 
     points: np.ndarray
@@ -96,6 +96,7 @@ class GridPass:
     boxes: np.ndarray
     areas: np.ndarray
     side: int
+    batches: int
     frame: Frame
     full_size: tuple[int, int]
     ms: float
@@ -127,8 +128,8 @@ class GridPass:
         rows, columns = self.frame.valid
         return self.logits[index, :rows, :columns]
 
-    def masks(self, indices, *, to_picture: bool = True) -> Iterator[np.ndarray]:
-        """The masks of these candidates, one after the other: (h, w) bool at ``size``, else at ``frame.input_size``.
+    def masks(self, indices: Iterable[int], *, full: bool = False) -> Iterator[np.ndarray]:
+        """The masks of these candidates, one after the other: (h, w) bool at ``size``, or at ``full_size``.
 
         The logits are kept in float16 (11 bits), so that the edge may lie a two-thousandth of a cell beside the
         library's: at 1,024 px some two pixels in a million differ.
@@ -137,11 +138,15 @@ class GridPass:
         for index in indices:
             square = torch.zeros(1, 1, self.frame.side, self.frame.side)
             square[0, 0, :rows, :columns] = torch.from_numpy(self.logits[index])
-            yield self.frame.enlarge(square, to_picture=to_picture)[0, 0].numpy() > 0
+            part = self.frame.on_square(square)
+            if full and self.full_size != self.size:
+                yield enlarged_mask(part[0, 0].numpy(), self.full_size, threshold=0.0)
+            else:
+                yield self.frame.enlarge(part)[0, 0].numpy() > 0
 
-    def mask(self, index: int) -> np.ndarray:
-        """(h, w) bool at ``size``: see ``masks``."""
-        return next(self.masks([index]))
+    def mask(self, index: int, *, full: bool = False) -> np.ndarray:
+        """One mask: see ``masks``."""
+        return next(self.masks([index], full=full))
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +163,8 @@ class _Candidates:
 def grid_pass(model: SegmentModel, embedding: Embedding, *, side: int = 16) -> Iterator[Progress | GridPass]:
     """Ask the decoder for three masks at every point of a grid.
 
-    A generator: a ``Progress`` after each batch of 64 points, the ``GridPass`` at last. Each ``next`` wants one turn
-    of the device; between two it can be closed.
+    A generator: a ``Progress`` after each batch of points (64, fewer for a large model on a CPU), the ``GridPass`` at
+    last. Each ``next`` wants one turn of the device; between two it can be closed.
 
     Args:
         model, embedding: as for ``prompt.predict``.
@@ -174,22 +179,31 @@ def grid_pass(model: SegmentModel, embedding: Embedding, *, side: int = 16) -> I
         raise UserError("errors.grid_side", side=str(side)[:20], most=MOST_A_SIDE)
     frame = Frame.of(model, embedding)
     points = build_point_grid(side) * frame.size[::-1]
-    batches, ms = [], 0.0
-    for start in range(0, len(points), POINTS_A_BATCH):
+    batches, ms, step = [], 0.0, points_a_batch(embedding)
+    for start in range(0, len(points), step):
         started = time.perf_counter()
-        batches.append(_candidates(model, embedding, points[start : start + POINTS_A_BATCH], frame))
+        batches.append(_candidates(model, embedding, points[start : start + step], frame))
         ms += (time.perf_counter() - started) * 1000
-        yield Progress(min(start + POINTS_A_BATCH, len(points)), len(points), ms)
+        yield Progress(min(start + step, len(points)), len(points), ms)
     yield GridPass(
         points=_on_full(points, embedding),
         **{field.name: np.concatenate([getattr(one, field.name) for one in batches]) for field in fields(_Candidates)},
         side=side,
+        batches=len(batches),
         frame=frame,
         full_size=embedding.full_size,
         ms=ms,
         model_id=embedding.model_id,
         picture_key=embedding.picture_key,
     )
+
+
+def points_a_batch(embedding: Embedding) -> int:
+    """How many points the decoder answers at once; its answers depend on it in the last bit of a number at most."""
+    features = embedding.features
+    if features.device.type == "cuda":
+        return MOST_A_BATCH
+    return max(1, min(MOST_A_BATCH, BATCH_BYTES // (features.numel() * features.element_size())))
 
 
 def _candidates(model: SegmentModel, embedding: Embedding, points: np.ndarray, frame: Frame) -> _Candidates:
@@ -204,7 +218,8 @@ def _candidates(model: SegmentModel, embedding: Embedding, points: np.ndarray, f
         raise UserError("errors.model_not_finite", model=model.id)
     with torch.inference_mode():
         measured = [
-            _measured(frame.enlarge(few).flatten(0, 1)) for few in logits.split(ENLARGED_AT_ONCE.get(model.device, 1))
+            _measured(frame.enlarge(frame.on_square(few)).flatten(0, 1))
+            for few in logits.split(ENLARGED_AT_ONCE.get(model.device, 1))
         ]
     rows, columns = frame.needed
     kept = logits[..., :rows, :columns].flatten(0, 1).half().cpu().numpy()

@@ -31,7 +31,7 @@ def grid(side: int = 4, *, seed: int = 0) -> GridPass:
     logits = rectangles(count, seed=seed)
     square = np.full((count, FRAME.side, FRAME.side), -6.0, np.float32)
     square[:, : logits.shape[1], : logits.shape[2]] = logits
-    enlarged = FRAME.enlarge(torch.from_numpy(square)[:, None])[:, 0].numpy()
+    enlarged = FRAME.enlarge(FRAME.on_square(torch.from_numpy(square)[:, None]))[:, 0].numpy()
     stability, boxes, areas = measured_by_numpy(enlarged)
     places = (np.arange(side) + 0.5) / side
     return GridPass(
@@ -42,6 +42,7 @@ def grid(side: int = 4, *, seed: int = 0) -> GridPass:
         boxes=boxes,
         areas=areas,
         side=side,
+        batches=1,
         frame=FRAME,
         full_size=FULL,
         ms=12.0,

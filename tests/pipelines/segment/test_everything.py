@@ -168,6 +168,7 @@ def by_hand(iou, stability, boxes, masks) -> GridPass:
         boxes=np.array(boxes, dtype=np.int32),
         areas=masks.mean(axis=(1, 2), dtype=np.float32),
         side=1,
+        batches=1,
         frame=Frame(8, 8, (8, 8), (8, 8), (8.0, 8.0)),
         full_size=(8, 8),
         ms=0.0,
@@ -257,7 +258,6 @@ def test_the_smallest_mask_lies_on_top_of_the_hover_field(funnel_grid):
     expected[rectangle(0, 0, 4, 4)] = 1
     expected[rectangle(1, 1, 3, 3)] = 2
     assert np.array_equal(field, expected)
-    assert np.array_equal(everything.hover_field(funnel_grid, found, small=True), expected)
 
 
 def test_hover_fields_point_at_masks_that_hold_the_pixel(grids):
@@ -269,24 +269,21 @@ def test_hover_fields_point_at_masks_that_hold_the_pixel(grids):
     assert np.array_equal(field > 0, masks.any(axis=0))
     for place in np.unique(field[field > 0]):
         assert masks[place - 1][field == place].all()
-    assert everything.hover_field(grid, found, small=True).shape == (64, 29)
 
 
-def test_packed_arrays_say_the_same_in_shares(grids):
-    grid = grids[1, (200, 90)]
-    packed = everything.packed(grid)
-    rows, columns = grid.frame.valid
-    assert (rows, columns) == (32, 15)
-    assert packed["extent"].tolist() == [32, 14.5]
-    bits = np.unpackbits(packed["bits"], axis=2, count=columns).astype(bool)
-    assert np.array_equal(bits, grid.logits[:, :rows, :columns] > 0)
-    assert np.array_equal(packed["numbers"][:, 0], grid.iou)
-    left, _, right, _ = packed["boxes"].T
-    filled = grid.areas > 0
-    assert np.allclose((right - left)[filled] * 90, np.diff(grid.boxes[filled][:, [0, 2]])[:, 0] + 1)
-    assert (packed["boxes"][~filled] == 0).all()
-    assert packed["boxes"].min() >= 0
-    assert packed["boxes"].max() <= 1
+def test_masks_at_full_size_are_those_at_the_answered_size_enlarged(models):
+    model, pixels = models[1], make_squares(1100, 2048)
+    *_, grid = everything.grid_pass(model, prompt.encode(model, pixels), side=3)
+    assert (grid.size, grid.full_size) == ((550, 1024), (1100, 2048))
+    found = everything.filter(grid, Thresholds(0, 0, 1, min_area=300))
+    touched = [index for index in found.kept if found.cleaned[index] is not None]
+    assert 0 < len(touched) < len(found.kept)
+    for index in found.kept:
+        small, large = found.mask(grid, index), found.mask(grid, index, full=True)
+        assert large.shape == (1100, 2048)
+        assert np.mean(large[::2, ::2] != small) < 0.02
+    for index in touched:  # four times as many pixels
+        assert not everything.remove_small_regions(found.mask(grid, index, full=True), 1200, mode="holes")[1]
 
 
 def test_a_candidate_is_what_a_click_on_its_point_gives(models):
@@ -298,6 +295,18 @@ def test_a_candidate_is_what_a_click_on_its_point_gives(models):
     clicked = prompt.predict(model, embedding, prompt.Prompt((everything.click(grid, 7),)))  # token 2 of point 2
     assert clicked.iou[2] == pytest.approx(grid.iou[7], abs=1e-4)
     assert np.allclose(clicked.part(2), grid.part(7), rtol=2e-3, atol=2e-3)
+
+
+def test_small_batches_give_the_same_numbers(models, grids, monkeypatch):
+    """A large model on a CPU is asked a few points at a time."""
+    monkeypatch.setattr("pipelines.segment.grid.BATCH_BYTES", 5 * 16 * 8 * 8 * 4)
+    again = run(models[1], make_squares(48, 64))
+    whole = grids[1, (48, 64)]
+    assert (again.batches, whole.batches) == (17, 2)
+    np.testing.assert_allclose(again.iou, whole.iou, atol=1e-6)
+    np.testing.assert_allclose(again.logits, whole.logits, rtol=2e-3, atol=1e-3)
+    np.testing.assert_allclose(again.stability, whole.stability, atol=1e-3)
+    np.testing.assert_allclose(again.boxes, whole.boxes, atol=1)
 
 
 def test_sam_2_is_stretched_and_enlarged_in_one_step(tiny_sam2_model):
