@@ -91,12 +91,15 @@ def colours(embedding: np.ndarray, picture: np.ndarray) -> str:
     return framed(
         f"<h4>{word('pca')}</h4>",
         sentence("pca_about", rows=rows, columns=columns),
-        f'<div class="sg-two">{_figure(plain, "pca_picture")}{_figure(made, "pca_cells", kind="cells")}</div>',
+        f'<div class="sg-two">{_figure(plain, "pca_picture", picture)}{_figure(made, "pca_cells", picture)}</div>',
     )
 
 
-def _figure(address: str, name: str, *, kind: str = "") -> str:
-    return f'<figure><img class="{kind}" src="{address}" alt=""><figcaption>{word(name)}</figcaption></figure>'
+def _figure(address: str, name: str, picture: np.ndarray) -> str:
+    """In the picture's proportions: the last row or column of cells may reach over its edge."""
+    height, width = picture.shape[:2]
+    image = f'<img class="{name}" src="{address}" style="aspect-ratio:{width}/{height}" alt="">'
+    return f"<figure>{image}<figcaption>{word(name)}</figcaption></figure>"
 
 
 # --- Numbers ---

@@ -12,12 +12,10 @@ import numpy as np
 from demos.segment import attention_views, level_views, logit_files, parts
 from demos.segment.over_heat import OverHeat
 from demos.segment.threshold_panel import TOKEN_WORDS
-from demos.shell import arrays, jobs, results, sessions
+from demos.shell import jobs, results, sessions
 from demos.shell.words import t
 
 TIMED = "segment.timed"  # session: (picture_key, model id, the parts' HTML)
-MAPS = "segment.maps"  # session: names of the files that hold the latest maps
-MOST_FILES = 4
 SOON_MS = 3_000  # an encoder that takes longer runs a second time only when asked
 _ATTENTION = (
     *TOKEN_WORDS,
@@ -152,7 +150,7 @@ def _kept_times(embedding, request: gr.Request) -> str | None:
 def attention_value(made: dict, under: Mapping, request: gr.Request) -> dict:
     """What the component takes. made: of `attention_views.attention`. under: the picture, as a map's value names it."""
     array = made.pop("array")
-    return {**made, "picture": under, "maps": _file(array, request)}
+    return {**made, "picture": under, "maps": logit_files.private(array, "attention", request)}
 
 
 # --- Numbers ---
@@ -177,7 +175,7 @@ def _numbers(answered: str, shared: parts.Shared, request: gr.Request) -> list:
 def pixel_value(made: dict, under: Mapping, request: gr.Request) -> dict:
     """What the component takes. made: of `attention_views.product`. under: the picture, as a map's value names it."""
     array = made.pop("array")
-    return {**made, "picture": under, "maps": _file(array, request)}
+    return {**made, "picture": under, "maps": logit_files.private(array, "map", request)}
 
 
 def places(model, embedding, prompt) -> list[dict]:
@@ -195,15 +193,4 @@ def places(model, embedding, prompt) -> list[dict]:
             {"label": label, "picture": pair.tolist(), "square": there.tolist(), "cell": np.floor(cell).tolist()}
             for label, pair, there, cell in zip(named, pairs, squared, cells, strict=False)
         ]
-    return made
-
-
-def _file(array: np.ndarray, request: gr.Request) -> dict:
-    """The array as a private file; the files of earlier answers go."""
-    session = sessions.of(request)
-    made = arrays.pack_file(array, session)
-    names = [*(session.get(MAPS) or ()), made["url"].rsplit("/", 1)[-1]]
-    for name in names[:-MOST_FILES]:
-        (session.folder / name).unlink(missing_ok=True)
-    session.put(MAPS, tuple(names[-MOST_FILES:]), nbytes=1_000)
     return made

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import gradio as gr
 import numpy as np
@@ -19,9 +19,8 @@ from demos.shell.components.heat import ready
 if TYPE_CHECKING:
     from pipelines.segment.masks import Masks
 
-PACKED = "segment.packed"  # session: the latest answers' (Masks, packed), newest last
 UNDER = "segment.under"  # session: (sha256 of the picture, the file that lies under the maps)
-MOST_FILES = 4  # answers whose file is kept: the page may still be fetching the one before
+MOST_FILES = 4  # of a kind: the page may still be fetching the one before
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,29 +47,37 @@ def shown(answered: str, shared: parts.Shared, request: gr.Request) -> Shown | N
 
 def packed(masks: Masks, request: gr.Request) -> dict:
     """The logits of all four tokens as a private file of the session; the same file for every panel."""
-    session = sessions.of(request)
-    kept = list(session.get(PACKED) or ())
-    for known, made in kept:
-        if known is masks:
-            return made
-    made = arrays.pack_file(logit_views.logits(masks), session)
-    kept.append((masks, made))
-    for _, old in kept[:-MOST_FILES]:
-        (session.folder / Path(old["url"]).name).unlink(missing_ok=True)
-    session.put(PACKED, tuple(kept[-MOST_FILES:]), nbytes=1_000)
+    return private(logit_views.logits(masks), "logits", request)
+
+
+def private(array: np.ndarray, stem: str, request: gr.Request) -> dict:
+    """The array as a file of the session, named by its content; of those with this stem the latest stay."""
+    folder = sessions.of(request).folder
+    made = written(array, folder / f"{stem}-{_digest(array)}.bin")
+    kept = sorted(folder.glob(f"{stem}-*.bin"), key=lambda path: path.stat().st_mtime_ns)
+    for old in kept[:-MOST_FILES]:
+        old.unlink(missing_ok=True)
     return made
 
 
 def stored(masks: Masks) -> dict:
     """The logits of the stored result as a file that every page may fetch, named by its content."""
     array = logit_views.logits(masks)
-    data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
     folder = sessions.cache() / "stored" / "segment"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{sha256(data).hexdigest()[:32]}.bin"
-    if not path.is_file():
-        path.write_bytes(data)
-    return {"dtype": array.dtype.name, "shape": list(array.shape), "url": f"gradio_api/file={quote(str(path))}"}
+    return written(array, folder / f"logits-{_digest(array)}.bin")
+
+
+def written(array: np.ndarray, path: Path) -> dict:
+    """{"dtype", "shape", "url"} of the array in that file; a page never fetches half of it."""
+    half = path.with_suffix(f".{secrets.token_hex(4)}")
+    made = arrays.pack_at(array, half)
+    half.replace(path)
+    return {**made, "url": arrays.address(path)}
+
+
+def _digest(array: np.ndarray) -> str:
+    return sha256(np.ascontiguousarray(array)).hexdigest()[:24]
 
 
 def under(pixels: np.ndarray) -> dict:

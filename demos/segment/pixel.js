@@ -54,7 +54,7 @@ function cell(kind, text) {
   node.textContent = text;
   return node;
 }
-function bar(product, most) {
+function productBar(product, most) {
   const node = cell("bar", ""), fill = document.createElement("i");
   fill.className = product < 0 ? "down" : "up";
   fill.style.width = (50 * Math.abs(product)) / most + "%";
@@ -78,7 +78,7 @@ function tell() {
   });
   const heads = ["pixel_channel", "pixel_token", "pixel_map", "pixel_product", "pixel_bar"].map((name) => cell("head", word(name)));
   terms.replaceChildren(...heads, ...found.flatMap(([a, b, product], c) => [
-    cell("", String(c + 1)), cell("", minus(a, 2)), cell("", minus(b, 2)), cell("", minus(product, 2)), bar(product, most),
+    cell("", String(c + 1)), cell("", minus(a, 2)), cell("", minus(b, 2)), cell("", minus(product, 2)), productBar(product, most),
   ]));
   said.textContent = word(logit > 0 ? "pixel_in" : "pixel_out", { logit: minus(logit, 2), share: (100 * inside).toFixed(1) + " %" });
 }

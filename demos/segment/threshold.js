@@ -1,7 +1,7 @@
 // A threshold moved over the decoder's logits: the mask's edge where it stands, the edges one logit above and below,
 // and the area that each threshold would give. All of it is worked out here; the server is asked for nothing.
 // It runs behind heat.js and enlarge.js: the map under the lines is the heat map's.
-const cut = $(".cut"), told = $(".told"), slide = $(".slide input"), zero = $(".zero"), tokens = $(".tokens"), curve = $(".curve svg");
+const cut = $(".cut"), told = $(".told"), slide = $(".slide input"), zero = $(".zero"), taker = $(".take"), tokens = $(".tokens"), curve = $(".curve svg");
 const contours = document.createElement("canvas");
 contours.className = "contours";
 contours.setAttribute("aria-hidden", "true");
@@ -19,6 +19,7 @@ async function takeLogits() {
   const array = value.logits.data ? unpack(value.logits) : (await lucida.unpack(value.logits)).array;
   if (ticket !== asked) return;
   all4 = array;
+  slide.value = value.threshold;
   build();
   choose(value.token);
 }
@@ -152,6 +153,7 @@ function tell(t, length) {
   const areas = [t, t + OFFSET, t - OFFSET].map((limit) => above(field, limit));
   const strict = above(cells, t + OFFSET), loose = above(cells, t - OFFSET);
   const rows = [
+    ["threshold_result", signed(props.value.threshold)],
     ["threshold_area", percent(areas[0] / total)],
     ["threshold_raised", word("threshold_from_to", { up: percent(areas[1] / total), down: percent(areas[2] / total) })],
     ["threshold_stability", loose ? word("threshold_ratio", { strict, loose, share: (strict / loose).toFixed(3) }) : word("threshold_nothing")],
@@ -161,6 +163,7 @@ function tell(t, length) {
   $(".slide output").textContent = signed(t);
   slide.setAttribute("aria-valuetext", word("threshold_value", { t: signed(t), area: percent(areas[0] / total) }));
   zero.disabled = t === 0;
+  taker.disabled = t === props.value.threshold || token !== props.value.token;
 }
 function made(tag, text) {
   const node = document.createElement(tag);
@@ -198,7 +201,15 @@ function dragged(event) {
   const frame = curve.getBoundingClientRect(), x = ((event.clientX - frame.left) / frame.width) * 440;
   const t = ends[0] + ((x - PLANE.left) / (PLANE.right - PLANE.left)) * (ends[1] - ends[0]);
   slide.value = t;
+  dragging();
+}
+/** The stage draws the shown mask's edge at the threshold too, for as long as none is taken. */
+function dragging() {
+  if (token === props.value.token) tellStage({ threshold: Number(slide.value), live: true });
   move();
+}
+function tellStage(detail) {
+  dispatchEvent(new CustomEvent("lucida-object", { detail: { id: props.value.object, ...detail } }));
 }
 curve.addEventListener("pointerdown", (event) => {
   curve.setPointerCapture(event.pointerId);
@@ -206,8 +217,9 @@ curve.addEventListener("pointerdown", (event) => {
 });
 curve.addEventListener("pointermove", (event) => { if (event.buttons) dragged(event); });
 
-slide.addEventListener("input", move);
-zero.addEventListener("click", () => { slide.value = 0; move(); slide.focus(); });
+slide.addEventListener("input", dragging);
+zero.addEventListener("click", () => { slide.value = 0; dragging(); slide.focus(); });
+taker.addEventListener("click", () => tellStage({ threshold: Number(slide.value) }));
 
 function build() {
   tokens.replaceChildren(...ORDER.map((k) => {
@@ -220,6 +232,7 @@ function build() {
 function speakCut() {
   $(".slide span").textContent = word("threshold_slider");
   zero.textContent = word("threshold_zero");
+  taker.textContent = word("threshold_take");
   tokens.setAttribute("aria-label", word("tokens"));
   curve.setAttribute("aria-label", word("threshold_curve"));
   $(".curve figcaption").textContent = word("threshold_flat");

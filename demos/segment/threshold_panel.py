@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -13,21 +13,18 @@ from demos.segment.level_views import about
 from demos.segment.over_heat import OverHeat
 from demos.shell import jobs
 
-if TYPE_CHECKING:
-    from pipelines.segment.masks import Masks
-
 TOKEN_WORDS = ("tokens", "token_0", "token_1", "token_2", "token_3", "token_shown")
 _WORDS = (
     *TOKEN_WORDS,
     *("threshold_none", "threshold_slider", "threshold_zero", "threshold_value", "threshold_area", "threshold_raised"),
     *("threshold_from_to", "threshold_stability", "threshold_ratio", "threshold_nothing", "threshold_moves"),
     *("threshold_px", "threshold_no_edge", "threshold_edge", "threshold_inner", "threshold_outer", "threshold_curve"),
-    *("threshold_flat", "threshold_axis"),
+    *("threshold_flat", "threshold_axis", "threshold_take", "threshold_result"),
 )
 
 
 class Threshold(OverHeat):
-    """Only shown: Python gets nothing from it. Its value is made by `value`."""
+    """Its value is made by `value`. Python gets nothing from it: a threshold that is taken is told to the stage."""
 
     def __init__(self, value: Mapping | None = None, **kwargs: Any):
         super().__init__(value, name="threshold", words=_WORDS, scripts=("enlarge.js",), **kwargs)
@@ -44,8 +41,7 @@ def lay_out(page, shared: parts.Shared) -> Panel:
     first = None
     if shared.stored is not None:
         layer = shared.stored.layer
-        packed = logit_files.stored(layer.masks)
-        first = value(layer.masks, packed, logit_files.under(shared.stored.pixels), token=layer.token)
+        first = value(layer, logit_files.stored(layer.masks), logit_files.under(shared.stored.pixels))
     panel = Panel(Threshold(first, elem_id="sg-threshold"))
     shared.answered.change(
         jobs.short(_follow(shared)), [shared.answered, page.lang], panel.threshold, **jobs.SHORT,
@@ -59,23 +55,22 @@ def _follow(shared: parts.Shared):
         shown = logit_files.shown(answered, shared, request)
         if shown is None:
             return None
-        return value(shown.layer.masks, shown.packed, shown.under, token=shown.layer.token)
+        return value(shown.layer, shown.packed, shown.under)
 
     return on_answer
 
 
-def value(masks: Masks, packed: Mapping, under: Mapping, *, token: int) -> dict:
-    """What the component takes. packed: the logits of all four tokens as `logit_files` packs them. under: the picture.
-
-    token: whose map comes first.
-    """
-    rows, columns = masks.valid
+def value(layer: parts.Layer, packed: Mapping, under: Mapping) -> dict:
+    """What the component takes. packed: the logits of all four tokens, of `logit_files`. under: the picture."""
+    masks = layer.masks
     return {
         "picture": under,
-        "map": masks.logits[token, :rows, :columns],
+        "map": masks.part(layer.token),
         "box": logit_views.cells_box(masks),
         "signed": True,
         "logits": packed,
         "place": logit_views.place(masks),
-        "token": token,
+        "object": layer.id,
+        "token": layer.token,
+        "threshold": layer.threshold,
     }

@@ -25,7 +25,7 @@ def packed(layer) -> dict:
 def show_threshold():
     layer = hand_made.layer()
     under = logit_files.under(hand_made.picture())
-    threshold_panel.Threshold(threshold_panel.value(layer.masks, packed(layer), under, token=layer.token), elem_id="it")
+    threshold_panel.Threshold(threshold_panel.value(layer, packed(layer), under), elem_id="it")
 
 
 def show_ladder():
@@ -126,9 +126,9 @@ def test_the_numbers_at_any_threshold_are_those_of_the_logits(opened):
     for t in (0, 2.5, -3.25):
         set_threshold(page, t)
         strict, loose = (cells > t + 1).sum(), (cells > t - 1).sum()
-        area, moves = facts(page)[0], facts(page)[3]
+        area, moves = facts(page)[1], facts(page)[4]
         assert float(area.rstrip(" %")) == pytest.approx(100 * (field > t).mean(), abs=0.1)
-        assert facts(page)[2] == f"{strict} cells / {loose} cells = {strict / loose:.3f}"
+        assert facts(page)[3] == f"{strict} cells / {loose} cells = {strict / loose:.3f}"
         assert float(moves.split()[1]) == pytest.approx(2 * CELL, abs=0.3)  # a slope of one logit a cell
     assert requests == []
 
@@ -166,7 +166,7 @@ def test_keys_the_curve_and_the_button_move_the_threshold(opened):
     page.mouse.move(box["x"] + 52 / 440 * box["width"], middle)
     page.mouse.up()
     expect(output).to_have_text("−14.00")  # the left end of the axis
-    expect(page.locator("#it .facts dd").first).to_have_text("99.9 %")
+    expect(page.locator("#it .facts dd").nth(1)).to_have_text("100.0 %")
     page.locator("#it .zero").click()
     expect(output).to_have_text("0.00")
     expect(page.locator("#it .zero")).to_be_disabled()
@@ -179,13 +179,26 @@ def test_another_mask_is_taken_without_the_server(opened):
     expect(page.get_by_role("button", name="Mask 2 · shown")).to_have_attribute("aria-pressed", "true")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
-    expect(page.locator("#it .facts dd").nth(2)).to_contain_text(f"= {masks.stability[3]:.3f}")
+    expect(page.locator("#it .facts dd").nth(3)).to_contain_text(f"= {masks.stability[3]:.3f}")
     page.locator("#it .lay").focus()
     assert (
         "row 22, column 32: −" in page.locator("#it .read").inner_text()
     )  # the farthest from 0: the heat map's keys read the raw logits
     page.get_by_role("button", name="Mask 2 · shown").click()
     assert requests == []
+
+
+def test_a_threshold_is_shown_on_the_stage_and_taken_by_a_button(opened):
+    page, take = opened("sg_threshold"), opened("sg_threshold").locator("#it .take")
+    set_threshold(page, 0)
+    expect(take).to_be_disabled()
+    page.evaluate("window.told = []; addEventListener('lucida-object', (event) => told.push(event.detail))")
+    set_threshold(page, 1.5)
+    take.click()
+    assert page.evaluate("told") == [{"id": 7, "threshold": 1.5, "live": True}, {"id": 7, "threshold": 1.5}]
+    page.get_by_role("button", name="Mask 1").click()
+    expect(take).to_be_disabled()  # it is another mask that the result shows
+    page.get_by_role("button", name="Mask 2 · shown").click()
 
 
 def test_the_threshold_in_chinese_on_a_phone(opened):

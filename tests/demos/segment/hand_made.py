@@ -60,7 +60,7 @@ def pictured(name: str = "hand made") -> Pictured:
 
 
 def attention() -> SimpleNamespace:
-    """As `pipelines.segment.attention.Attention` of `masks()`: 2 layers, 2 heads, 8 x 8 cells, 5.375 rows on the picture.
+    """As `pipelines.segment.attention.Attention` of `masks()`: 2 layers, 2 heads, 8 x 8 cells, 5.375 rows in use.
 
     Token t of head h in layer l looks at row l and column t + h alone; the padding token looks at the padding alone.
     """

@@ -60,7 +60,7 @@ def test_the_largest_logits_stay_finite_as_halves():
 
 def test_the_value_shows_the_cells_of_the_taken_token_and_brings_all_four():
     layer = hand_made.layer(3)
-    value = threshold_panel.value(layer.masks, pack(logit_views.logits(layer.masks)), {"width": 192}, token=3)
+    value = threshold_panel.value(layer, pack(logit_views.logits(layer.masks)), {"width": 192})
     assert np.array_equal(value["map"], layer.masks.logits[3, :22])
     assert unpack(value["logits"]).shape == (4, 22, 32)
-    assert value["signed"] and value["token"] == 3
+    assert value["signed"] and (value["token"], value["object"], value["threshold"]) == (3, 7, 0.0)
