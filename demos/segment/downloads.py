@@ -12,11 +12,12 @@ import numpy as np
 
 from demos.segment import parts, views
 from demos.segment.parts import Layer, Shared
-from demos.shell import jobs, links, parcels, sessions
+from demos.shell import jobs, links, parcels, results, sessions
 from demos.shell.words import say, t
 from pipelines.runtime.errors import UserError
 
 KINDS = ("cut_out", "mask", "rle", "polygons", "coco")
+PARCELS = (("name_cut_out", "zero_shot", "picture"), ("send_mask", "text_to_image", "mask"))  # button, tab, kind
 PREVIEW_PX = 480
 _FETCH = (
     """url => { if (!url) return; const a = document.createElement("a"); a.href = url; a.download = ""; a.click(); }"""
@@ -136,17 +137,19 @@ def _saver(kind: str, shared: Shared):
 def lay_out_parcels(page, shared: Shared) -> None:
     """Name this cut-out (to Zero-shot), and the mask with its picture to Text to image; where these tabs are there."""
     targets = {spec.id for spec in page.tabs if spec.id != page.tab}
-    for name, to, kind, make in (
-        ("name_cut_out", "zero_shot", "picture", _on_ground),
-        ("send_mask", "text_to_image", "mask", _mask),
-    ):
-        if to in targets:
+    offered = [parcel for parcel in PARCELS if parcel[1] in targets]
+    with results.actions():
+        for name, to, kind in offered:
             button = gr.Button(t(f"segment.{name}"), size="sm", min_width=60, elem_id=f"sg-{name.replace('_', '-')}")
-            sender = jobs.short(_sender(page.tab, to, kind, make, shared))
+            sender = jobs.short(_sender(page.tab, to, kind, shared))
             button.click(sender, [shared.answered, page.lang], page.outbox, **jobs.SHORT)
+    if "zero_shot" in targets:
+        gr.HTML(views.framed(views.sentence("name_about", kind="sg-note")), apply_default_css=False)
 
 
-def _sender(tab: str, to: str, kind: str, make, shared: Shared):
+def _sender(tab: str, to: str, kind: str, shared: Shared):
+    make = {"picture": _on_ground, "mask": _mask}[kind]
+
     def send(answered, lang, request: gr.Request):
         content, ground = make(full(answered, shared, request))
         return parcels.packed(kind, content, sender=tab, to=to, folder=sessions.of(request).folder, ground=ground)

@@ -19,6 +19,7 @@ def build(page) -> None:
     with gr.Row(equal_height=False, elem_id="sg-main"):
         with gr.Column(scale=3, min_width=320, elem_id="sg-left"):
             shown = clocks.Clocks(_first_clocks(start), elem_id="sg-clocks")
+            running = _running()
             stage = asked.lay_out_stage(start)
         with gr.Column(scale=2, min_width=320):
             question = asked.lay_out_controls(start, stage)
@@ -27,7 +28,7 @@ def build(page) -> None:
             with levels.picture:
                 made = _picture_level(page, shared, start)
             level_panels.lay_out(page, shared, levels)
-            made |= {"code": _tools(page, question, levels, start)}
+            made |= running | {"code": _tools(page, question, levels, start)}
     switch = panels.lay_out(page, shared, question, start)
     hidden = {name: gr.Textbox("", visible="hidden") for name in ("quick", "slow")}
     panel = answering.Panel(clocks=shown, facts=switch.facts, **made, **hidden)
@@ -65,25 +66,26 @@ def _first_clocks(start: asked.Opening) -> dict | None:
     )
 
 
+def _running() -> dict:
+    """How far a large encoder is, with Cancel; the style sheet shows it while there is something to say."""
+    with gr.Row(elem_id="sg-running", elem_classes="lucida-actions"):
+        status = jobs.status_line(elem_id="sg-status")
+        stop = gr.Button(t("shell.cancel"), size="sm", visible=False, elem_id="sg-stop")
+    return {"status": status, "stop": stop}
+
+
 def _picture_level(page, shared: parts.Shared, start: asked.Opening) -> dict:
     """The answer's numbers, the cut-out, what can be kept, and where it goes next."""
     stored = start.stored
-    with gr.Row(elem_classes="lucida-actions"):
-        status = jobs.status_line(elem_id="sg-status")
-        stop = gr.Button(t("shell.cancel"), size="sm", visible=False, elem_id="sg-stop")
     notes = html(elem_id="sg-notes")
     card = html(views.card(stored and stored.layer, ms=stored and stored.layer.masks.ms), elem_id="sg-card")
     cut = html(views.cut_out(views.address(stored.cut_out()), stored.layer) if stored else "", elem_id="sg-cut-out")
-    with results.actions():
-        downloads.lay_out_parcels(page, shared)
-    html(views.framed(views.sentence("name_about", kind="sg-note")))
+    downloads.lay_out_parcels(page, shared)
     with results.actions():
         downloads.lay_out(page, shared)
     line = _stored_line(stored) if stored else ""
     provenance = html(line, elem_id="sg-provenance")
-    return {
-        "status": status, "stop": stop, "notes": notes, "card": card, "cut_out": cut, "provenance": provenance,
-    }  # fmt: skip
+    return {"notes": notes, "card": card, "cut_out": cut, "provenance": provenance}
 
 
 def _stored_line(stored) -> str:
