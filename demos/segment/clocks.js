@@ -12,6 +12,7 @@ function take() {
     [known, encoded, started, count, last, times] = [null, { picture: "", ms: null }, 0, 0, null, []];
     return write();
   }
+  if (value.serial === known?.serial) return; // Gradio gives the last value of a generator twice
   if (value.picture !== known?.picture) [encoded, count, last, times] = [{ picture: value.picture, ms: null }, 0, null, []];
   known = value.picture === known?.picture ? { ...value, layers: { ...known.layers, ...value.layers } } : value;
   if (value.running) run();

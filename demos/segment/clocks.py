@@ -63,12 +63,14 @@ def answer(
     encoder_ms: float | None = None,
     decoder_ms: float | None = None,
     stored: bool = False,
+    refused: str = "",
 ) -> dict:
     """An answer for the picture of this name.
 
     layers: by object's id, what `layer` made, or None to take a layer away; only those that changed. finger: the layer
     under the finger. encoder_ms: what the encoder took for this picture, with every answer or with its first alone.
     decoder_ms: of one decoding; without it the decoder's clock does not tick. stored: computed before this visit.
+    refused: why there is none, a sentence that the stage tells.
     """
     return {
         "picture": picture,
@@ -79,6 +81,7 @@ def answer(
         "decoder_ms": decoder_ms,
         "layers": {str(number): shown for number, shown in (layers or {}).items()},
         "finger": finger,
+        "refused": refused,
     }
 
 

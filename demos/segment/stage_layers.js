@@ -9,7 +9,7 @@ const active = (value = chosen()) => objects(value)[activeAt(value)];
 const layers = new Map(); // object's id, or FINGER_LAYER: what layer.js draws it from
 let live = null; // {id, threshold}: while a slider outside is dragged
 let newest = 0; // the highest id that an object of this picture has had
-let begun = false;
+let begun = false, refusal = null; // what is told of the last answer, if it was a refusal
 
 /** Another object, which is then the chosen one. */
 const addNew = (patch = {}) => change({ objects: [...objects(), { ...blank(++newest), ...patch }], active: objects().length });
@@ -126,6 +126,8 @@ addEventListener("lucida-answer", ({ detail }) => {
     else layers.delete(Number(id));
   }
   if (detail.finger) takeFinger(detail);
+  if (refusal && intake.told === refusal) tell((refusal = null));
+  if (detail.refused) tell((refusal = { en: detail.refused, zh: detail.refused }), {}, true);
   fill();
   sayLayer();
 });

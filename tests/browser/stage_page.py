@@ -17,7 +17,7 @@ from tests.browser import harness
 
 SQUARE, SIDE, DISPLAY = 256, 128, 1024
 RADIUS = 20  # of a disc, in cells of the logits
-FINGERS = []  # every place of a finger that Python was asked for
+FINGERS = []  # of every place of a finger that Python was asked for: (x, y), and the colour of the picture there
 GATE = threading.Event()  # while it is not set, the answer to a finger waits
 GATE.set()
 
@@ -66,22 +66,21 @@ def on_marks(asked: Asked | None, lang):
 
 def on_finger(asked: Asked | None, lang):
     GATE.wait(20)
-    FINGERS.append(asked.finger)
     pixels = asked.open().pixels
     x, y = asked.finger
+    FINGERS.append(((x, y), tuple(pixels[y, x].tolist())))
     if y == 0:
         raise UserError("errors.picture_gone")
-    got = json.dumps({"finger": asked.finger, "under": pixels[y, x].tolist()})
-    return got, answer(asked.name, finger=layer(made_up(x, y, pixels.shape[:2]), 1), encoder_ms=123.0, decoder_ms=8.5)
+    return answer(asked.name, finger=layer(made_up(x, y, pixels.shape[:2]), 1), encoder_ms=123.0, decoder_ms=8.5)
 
 
 def show_stage():
     stage = Stage(harness.OFFERED[1][0], examples=harness.OFFERED, elem_id="it")
     clocks = Clocks(elem_id="clocks")
-    got, touched = (gr.Textbox(elem_id=name, interactive=True) for name in ("got", "touched"))
+    got = gr.Textbox(elem_id="got", interactive=True)
     lang = gr.Textbox("en", interactive=True)
     stage.input(on_marks, [stage, lang], [got, clocks], **harness.LAST)
-    wire_finger(stage, jobs.short(on_finger), [stage, lang], [touched, clocks])
+    wire_finger(stage, jobs.short(on_finger), [stage, lang], clocks)
 
 
 harness.SHOWN["stage"] = show_stage
