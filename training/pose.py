@@ -10,25 +10,24 @@ each head), run.json and ``model``, the folder that the app loads.
 """
 
 import argparse
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from pipelines.pose.models import PoseConfig, PoseNet, load_folder, write_config
 from pipelines.runtime.device import CPU
 from pipelines.zero_shot.trunk import load_trunk_state
 from training.ahead import Ahead
 from training.evaluate_pose import HEADS, figures_of, predict
-from training.loop import LoopConfig, Trainer
+from training.loop import Trainer
 from training.pose_data import POSE_PACKS, People, Person, load_people, upright
 from training.pose_steps import StepConfig, Steps
-from training.report import choose_device, write_record, write_sheet
+from training.report import write_sheet
+from training.runner import add_fields, add_run_options, begin, loop_of, of_options, save_half, train
 
 OUT = Path("runs/pose/lucida")
 SHEET_PEOPLE = 12
@@ -88,13 +87,7 @@ def draw(pixels: np.ndarray, joints: np.ndarray, shown: np.ndarray) -> np.ndarra
 def save_model(net: PoseNet, folder: Path) -> None:
     """Write config and fp16 weights as the app loads them; the small flow keeps its precision."""
     write_config(net.config, folder)
-    state = {
-        name: (value if name.startswith("flow.") or not value.is_floating_point() else value.half())
-        for name, value in net.state_dict().items()
-    }
-    state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    save_file(state, folder / "model.safetensors", {"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)
+    save_half(net, folder / "model.safetensors", keep=("flow.",))
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,29 +103,12 @@ class Run:
 def create(options: argparse.Namespace) -> Run:
     """Load the people and build network, losses and loop; go on from the checkpoint if that is asked."""
     torch.manual_seed(options.seed)
-    config = PoseConfig(**{one.name: getattr(options, one.name) for one in fields(PoseConfig)})
-    step_config = StepConfig(**{one.name: getattr(options, one.name) for one in fields(StepConfig)})
-    loop = LoopConfig(
-        options.out,
-        options.minutes,
-        options.steps,
-        optimiser=options.optimiser,
-        learning_rate=options.rate,
-        weight_decay=0.05,
-        average=options.average,
-        checkpoint_minutes=5.0,
-        evaluate_minutes=options.evaluate_minutes,
-        seed=options.seed,
-    )
     people = load_people(options.data, "train", packs=options.packs)
     val = load_people(options.data, "val", packs=options.packs)
     ahead = Ahead(People(people, coco_share=options.coco_share, seed=options.seed).batch, workers=options.workers)
-    net = PoseNet(config)
+    net = PoseNet(of_options(PoseConfig, options))
     load_trunk(net)
-    net.to(options.device)
-    trainer = Trainer(loop, net, copy.deepcopy(net).requires_grad_(False))
-    if options.resume and trainer.restore():
-        print(f"goes on from step {trainer.state.step}")
+    trainer = begin(loop_of(options), net.to(options.device), resume=options.resume)
 
     def clock() -> tuple[int, float]:
         return trainer.state.step, trainer.progress()
@@ -140,7 +116,7 @@ def create(options: argparse.Namespace) -> Run:
     step = max(1, -(-len(val) // options.val_people))
     return Run(
         trainer,
-        Steps(step_config, ahead, clock, device=options.device),
+        Steps(of_options(StepConfig, options), ahead, clock, device=options.device),
         Validation(val[::step], options.out),
         Validation(val, options.out),
     )
@@ -152,51 +128,31 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(0)  # crops come from processes of their own, or from one thread
     run = create(options)
-    trainer = run.trainer
-    settings = {"model": trainer.model.config, "steps": run.steps.config, "loop": trainer.config}
-    write_record(options.out, settings, {})
-    trainer.run(run.steps, run.validation)
-    folder = options.out / "model"
-    save_model(trainer.average, folder)
-    net = load_folder("run", folder, placement=CPU).module  # what ships is what is measured
-    figures = {
-        "steps": trainer.state.step,
-        "seconds": trainer.state.seconds,
-        "parameters": sum(parameter.numel() for parameter in net.parameters()),
-        "bytes": (folder / "model.safetensors").stat().st_size,
-        **run.full_validation.figures(net),
-    }
-    write_record(options.out, settings, figures)
-    print(figures)
+    average = run.trainer.average
+
+    def finish() -> dict:
+        save_model(average, options.out / "model")
+        net = load_folder("run", options.out / "model", placement=CPU).module  # what ships is what is measured
+        return {
+            "parameters": sum(parameter.numel() for parameter in net.parameters()),
+            "bytes": (options.out / "model/model.safetensors").stat().st_size,
+            **run.full_validation.figures(net),
+        }
+
+    settings = {"model": average.config, "steps": run.steps.config}
+    train(run.trainer, run.steps, run.validation, settings=settings, finish=finish)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the packs")
+    add_run_options(parser, out=OUT, minutes=120, rate=1e-3, optimiser="adamw")
     parser.add_argument("--teachers", type=Path, help="not needed")
     parser.add_argument("--packs", nargs="+", default=POSE_PACKS, choices=POSE_PACKS, metavar="PACK")
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="processes that make crops; a GPU wants one a core")
-    parser.add_argument("--minutes", type=float, default=120)
-    parser.add_argument("--steps", type=int, help="count steps instead of minutes: then a resumed run is exact")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
-    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
-    parser.add_argument("--optimiser", default="adamw", choices=("adamw", "muon"))
-    parser.add_argument("--average", type=float, default=0.999)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bfloat16", action="store_true", help="measure ten steps of each first")
-    for kind in (PoseConfig, StepConfig):
-        for one in fields(kind):
-            if one.name != "bfloat16":
-                parser.add_argument(f"--{one.name.replace('_', '-')}", type=type(one.default), default=one.default)
-    parser.add_argument("--evaluate-minutes", type=float, default=10.0)
+    add_fields(parser, PoseConfig, StepConfig)
     parser.add_argument("--val-people", type=int, default=120, help="while it trains; all of them at the end")
-    options = parser.parse_args(arguments)
-    options.device = choose_device(options.device)
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,15 @@ Writes ``runs/pose/detector``: checkpoint, curve, sheet, run.json, ``model``.
 """
 
 import argparse
-import copy
 import importlib.util
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch.nn import functional
 from torchvision.ops import box_iou, generalized_box_iou_loss
 
@@ -33,9 +31,10 @@ from pipelines.pose.detector import (
 )
 from pipelines.runtime.device import CPU
 from pipelines.zero_shot.trunk import load_trunk_state
-from training.loop import LoopConfig, Trainer
+from training.loop import Trainer
 from training.packs import SHARP_PACKS
-from training.report import choose_device, write_record, write_sheet
+from training.report import write_sheet
+from training.runner import add_fields, add_run_options, begin, loop_of, of_options, save_half, train
 from training.segment_data import framing, recolour, warp
 from training.tokenise_data import load_pictures
 
@@ -207,37 +206,20 @@ class Run:
 def create(options: argparse.Namespace) -> Run:
     """Load pictures and boxes and build network, losses and loop; go on from the checkpoint if that is asked."""
     torch.manual_seed(options.seed)
-    train, val = (load_taught(options, split) for split in ("train", "val"))
+    taught, val = (load_taught(options, split) for split in ("train", "val"))
     model = PersonDetector(DetectorConfig(options.size, options.width))
     wanted, state = model.trunk.state_dict(), load_trunk_state()
     model.trunk.load_state_dict({name: state[name] for name in wanted})
-    model.to(options.device)
-    loop = LoopConfig(
-        options.out,
-        options.minutes,
-        options.steps,
-        learning_rate=options.rate,
-        average=options.average,
-        checkpoint_minutes=5.0,
-        evaluate_minutes=options.evaluate_minutes,
-        seed=options.seed,
-    )
-    trainer = Trainer(loop, model, copy.deepcopy(model).requires_grad_(False))
-    if options.resume and trainer.restore():
-        print(f"goes on from step {trainer.state.step}")
-    config = StepConfig(**{one.name: getattr(options, one.name) for one in fields(StepConfig)})
-    steps = Steps(config, train, lambda: trainer.state.step, seed=options.seed, device=options.device)
+    trainer = begin(loop_of(options), model.to(options.device), resume=options.resume)
+    config = of_options(StepConfig, options)
+    steps = Steps(config, taught, lambda: trainer.state.step, seed=options.seed, device=options.device)
     return Run(trainer, steps, Validation(val, options.out))
 
 
 def save_model(model: PersonDetector, folder: Path) -> int:
     """Write config and fp16 weights as the app loads them; returns the bytes."""
     write_config(model.config, folder)
-    state = {name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()}
-    state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    save_file(state, folder / "model.safetensors", {"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)
-    return (folder / "model.safetensors").stat().st_size
+    return save_half(model, folder / "model.safetensors")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -245,40 +227,28 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     run = create(options)
-    trainer, settings = run.trainer, {"model": run.trainer.model.config, "steps": run.steps.config}
-    write_record(options.out, settings | {"loop": trainer.config}, {})
-    trainer.run(run.steps, run.validation)
-    size = save_model(trainer.average, options.out / "model")
-    shipped = load_folder(options.out / "model", placement=CPU)  # what ships is what is measured
-    figures = {"steps": trainer.state.step, "bytes": size, **run.validation(shipped)}
-    write_record(options.out, settings | {"loop": trainer.config}, figures)
-    print(figures)
+    average = run.trainer.average
+
+    def finish() -> dict:
+        size = save_model(average, options.out / "model")
+        shipped = load_folder(options.out / "model", placement=CPU)  # what ships is what is measured
+        return {"bytes": size, **run.validation(shipped)}
+
+    settings = {"model": average.config, "steps": run.steps.config}
+    train(run.trainer, run.steps, run.validation, settings=settings, finish=finish)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the packs")
+    add_run_options(parser, out=OUT, minutes=30, rate=1e-3, optimiser="adamw", evaluate_minutes=5.0)
     parser.add_argument("--teachers", type=Path, required=True, help="folder with load.py and NanoDet's weights")
     parser.add_argument("--packs", nargs="+", default=SHARP_PACKS, choices=SHARP_PACKS, metavar="PACK")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of the packs")
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--steps", type=int, help="count steps instead of minutes: then a resumed run is exact")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
-    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
-    parser.add_argument("--average", type=float, default=0.999)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=DetectorConfig.size)
     parser.add_argument("--width", type=int, default=DetectorConfig.width)
-    for one in fields(StepConfig):
-        parser.add_argument(f"--{one.name}", type=type(one.default), default=one.default)
-    parser.add_argument("--evaluate-minutes", type=float, default=5.0)
-    options = parser.parse_args(arguments)
-    options.device = choose_device(options.device)
-    return options
+    add_fields(parser, StepConfig)
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

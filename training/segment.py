@@ -11,15 +11,13 @@ Writes ``runs/segment/sam``: checkpoint, curve, sheet (picture and truth, one cl
 """
 
 import argparse
-import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
@@ -28,9 +26,10 @@ from pipelines.segment.clicks import Click, box_of, first_click
 from pipelines.segment.models import SamConfig, load_folder, write_config
 from training.ahead import Ahead
 from training.evaluate_segment import best, chosen_objects, click_masks, figures_of, measure
-from training.loop import LoopConfig, Trainer
+from training.loop import Trainer
 from training.packs import DRAWING_PACKS, SHARP_PACKS
-from training.report import choose_device, write_record, write_sheet
+from training.report import write_sheet
+from training.runner import add_fields, add_run_options, begin, loop_of, of_options, save_half, train
 from training.segment_data import Annotated, load_annotated, load_cut_outs
 from training.segment_model import Student, Teacher
 from training.segment_scenes import Scenes
@@ -92,9 +91,7 @@ def draw_tiles(pixels: np.ndarray, masks: Sequence[np.ndarray], click: Click) ->
 def save_model(sam: Sam, config: SamConfig, folder: Path) -> None:
     """Write config and fp16 weights as the app loads them."""
     write_config(config, folder)
-    state = {name: value.detach().half().cpu().contiguous() for name, value in sam.state_dict().items()}
-    save_file(state, folder / "model.safetensors", {"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)
+    save_half(sam, folder / "model.safetensors")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,30 +108,13 @@ class Run:
 def create(options: argparse.Namespace) -> Run:
     """Load the pictures and build model, losses and loop; go on from the checkpoint if that is asked."""
     torch.manual_seed(options.seed)
-    config = SamConfig(**{name: getattr(options, name) for name in ("width", "depth", "heads", "out_channels")})
-    config = SamConfig(**asdict(config) | {"decoder_mlp": options.decoder_mlp, "global_blocks": config.global_blocks})
-    step_config = StepConfig(**{one.name: getattr(options, one.name) for one in fields(StepConfig)})
-    loop = LoopConfig(
-        options.out,
-        options.minutes,
-        options.steps,
-        optimiser=options.optimiser,
-        learning_rate=options.rate,
-        weight_decay=0.05,
-        average=options.average,
-        checkpoint_minutes=5.0,
-        evaluate_minutes=options.evaluate_minutes,
-        seed=options.seed,
-    )
+    config, step_config = of_options(SamConfig, options), of_options(StepConfig, options)
     pictures = load_annotated(options.data, "train", packs=options.packs)
     val = load_annotated(options.data, "val", packs=options.packs)
     cut_outs = load_cut_outs(options.data, most=options.drawings, packs=options.drawing_packs)
     scenes = Scenes(pictures, cut_outs, prompts=options.prompts, composite=options.composite, seed=options.seed)
     ahead = Ahead(scenes.batch, workers=options.workers)
-    student = Student(config).to(options.device)
-    trainer = Trainer(loop, student, copy.deepcopy(student).requires_grad_(False))
-    if options.resume and trainer.restore():
-        print(f"goes on from step {trainer.state.step}")
+    trainer = begin(loop_of(options), Student(config).to(options.device), resume=options.resume)
     steps = Steps(
         step_config,
         ahead,
@@ -157,53 +137,35 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(0)  # scenes come from processes of their own, or from one thread
     run = create(options)
-    trainer, settings = run.trainer, {"model": run.config, "steps": run.steps.config, "loop": run.trainer.config}
-    write_record(options.out, settings, {})
-    trainer.run(run.steps, run.validation)
-    save_model(trainer.average.sam, run.config, options.out / "model")
-    student = Student(run.config)
-    student.sam = load_folder("run", options.out / "model", placement=CPU).module  # what ships is what is measured
-    figures = {
-        "steps": trainer.state.step,
-        "seconds": trainer.state.seconds,
-        "parameters": sum(parameter.numel() for parameter in student.sam.parameters()),
-        "bytes": (options.out / "model/model.safetensors").stat().st_size,
-        **run.full_validation.figures(student),
-    }
-    write_record(options.out, settings, figures)
-    print(figures)
+
+    def finish() -> dict:
+        save_model(run.trainer.average.sam, run.config, options.out / "model")
+        student = Student(run.config)
+        student.sam = load_folder("run", options.out / "model", placement=CPU).module  # what ships is what is measured
+        return {
+            "parameters": sum(parameter.numel() for parameter in student.sam.parameters()),
+            "bytes": (options.out / "model/model.safetensors").stat().st_size,
+            **run.full_validation.figures(student),
+        }
+
+    settings = {"model": run.config, "steps": run.steps.config}
+    train(run.trainer, run.steps, run.validation, settings=settings, finish=finish)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the packs")
+    add_run_options(parser, out=OUT, minutes=180, rate=5e-3)
     parser.add_argument("--teachers", type=Path, help="not needed: the teacher comes with a package")
     parser.add_argument("--packs", nargs="+", default=SHARP_PACKS, choices=SHARP_PACKS, metavar="PACK")
     parser.add_argument("--drawing-packs", nargs="*", default=DRAWING_PACKS, choices=DRAWING_PACKS, metavar="PACK")
     parser.add_argument("--drawings", type=int, default=5000, help="at most so many of them, 64 KiB each")
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="processes that make scenes; a GPU wants one a core")
-    parser.add_argument("--minutes", type=float, default=180)
-    parser.add_argument("--steps", type=int, help="count steps instead of minutes: then a resumed run is exact")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
-    parser.add_argument("--rate", type=float, default=5e-3, help="highest learning rate")
-    parser.add_argument("--optimiser", default="muon", choices=("adamw", "muon"))
-    parser.add_argument("--average", type=float, default=0.999)
-    parser.add_argument("--seed", type=int, default=0)
     for name in ("width", "depth", "heads", "out_channels", "decoder_mlp"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(SamConfig, name))
-    parser.add_argument("--bfloat16", action="store_true", help="measure ten steps of each first")
-    for one in fields(StepConfig):
-        if one.name != "bfloat16":
-            parser.add_argument(f"--{one.name.replace('_', '-')}", type=type(one.default), default=one.default)
-    parser.add_argument("--evaluate-minutes", type=float, default=10.0)
+    add_fields(parser, StepConfig)
     parser.add_argument("--val-pictures", type=int, default=64, help="while it trains; four times as many at the end")
-    options = parser.parse_args(arguments)
-    options.device = choose_device(options.device)
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from diffusers import AutoencoderTiny
 from transformers import PreTrainedTokenizerBase
 
 from training.drawings import load_drawings, load_perceptual, load_styles
-from training.loop import LoopConfig, Trainer
+from training.loop import Trainer
 from training.packs import DRAWING_PACKS
-from training.report import choose_device, write_record
+from training.runner import add_run_options, begin, loop_of, train
 from training.text_to_image_data import ByName, CaptionConfig, Captions, Examples, WeightConfig, load_examples
 from training.text_to_image_made import Made, asked_compositions, draw_pairs, draw_recoloured, load_made
 from training.text_to_image_model import (
@@ -228,7 +228,7 @@ def create(options: argparse.Namespace) -> Run:
         bfloat16=options.bfloat16,
     )
     captions, weights = CaptionConfig(style=options.style), WeightConfig()
-    loop = loop_of(options)
+    loop = loop_of(options, weight_decay=0.01, betas=(0.9, 0.99), log_steps=50)
     vae = AutoencoderTiny.from_pretrained(options.autoencoder).to(device).eval().requires_grad_(False)
     trained, held_out = (
         load_examples(
@@ -246,14 +246,12 @@ def create(options: argparse.Namespace) -> Run:
         start_from_tower(text_encoder, options.start)
     unet = create_unet(shape, latent_channels=vae.config.latent_channels, latent_px=trained.latents.shape[-1])
     model = Painter(text_encoder, unet).to(device)
-    trainer = Trainer(loop, model, copy.deepcopy(model).requires_grad_(False))
-    if options.resume and trainer.restore():
-        print(f"goes on from step {trainer.state.step}")
+    trainer = begin(loop, model, resume=options.resume)
     writer = Captions(captions, load_styles(options.data))
     by_name = ByName(trained.drawings, weights)
     steps = Steps(config, trained, made, by_name, writer, Words(tokenizer, device), trainer.progress)
     sheet = make_sheet(options, vae, tokenizer)
-    configs = {"shape": shape, "training": config, "captions": captions, "weights": weights, "loop": loop}
+    configs = {"shape": shape, "training": config, "captions": captions, "weights": weights}
     return Run(configs, trainer, steps, Evaluation(steps, held_out, sheet), vae, tokenizer)
 
 
@@ -302,52 +300,32 @@ def batches_from(first: int, *, grow: bool = True) -> tuple[tuple[float, int], .
     return tuple((start, first * size // usual[0][1]) for start, size in usual)
 
 
-def loop_of(options: argparse.Namespace) -> LoopConfig:
-    """Settings of the common loop."""
-    return LoopConfig(
-        options.out,
-        options.minutes,
-        options.steps,
-        optimiser=options.optimiser,
-        learning_rate=options.rate,
-        weight_decay=0.01,
-        betas=(0.9, 0.99),
-        average=options.average,
-        checkpoint_minutes=5.0,
-        evaluate_minutes=options.evaluate_minutes,
-        log_steps=50,
-        seed=options.seed,
-    )
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     run = create(options)
-    trainer = run.trainer
-    write_record(options.out, run.configs, {})
-    trainer.run(run.steps, run.evaluation)
-    pipeline = create_pipeline(trainer.average, run.vae, run.tokenizer)
-    figures = {
-        "steps": trainer.state.step,
-        "seconds": trainer.state.seconds,
-        "drawings": len(run.steps.examples),
-        "made": len(run.steps.made),
-        "parameters": {
-            name: sum(p.numel() for p in part.parameters()) for name, part in trainer.average.named_children()
-        },
-        "pipeline_bytes": save_pipeline(pipeline, options.out / "pipeline"),
-        **run.evaluation(trainer.average, ("en", "zh")),
-    }
-    write_record(options.out, run.configs, figures)
-    print(figures)
+    average = run.trainer.average
+
+    def finish() -> dict:
+        pipeline = create_pipeline(average, run.vae, run.tokenizer)
+        parts = average.named_children()
+        return {
+            "drawings": len(run.steps.examples),
+            "made": len(run.steps.made),
+            "parameters": {name: sum(p.numel() for p in part.parameters()) for name, part in parts},
+            "pipeline_bytes": save_pipeline(pipeline, options.out / "pipeline"),
+            **run.evaluation(average, ("en", "zh")),
+        }
+
+    train(run.trainer, run.steps, run.evaluation, settings=run.configs, finish=finish)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the packs")
+    usual = {"optimiser": "adamw", "average": 0.9995, "threads": 2, "evaluate_minutes": 15.0}
+    add_run_options(parser, out=OUT, minutes=180, rate=8e-4, **usual)
     parser.add_argument("--teachers", type=Path, help="folder with load.py: measures the distance to real drawings")
     parser.add_argument("--autoencoder", type=Path, default=VAE, help="what training.text_to_image_autoencoder wrote")
     parser.add_argument("--tokenizer", type=Path, default=TOKENIZER)
@@ -355,16 +333,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--packs", nargs="+", default=DRAWING_PACKS, choices=DRAWING_PACKS, metavar="PACK")
     parser.add_argument("--prompts", type=Path, help="lines of the sheet; prompts64.jsonl of --data without it")
     parser.add_argument("--sheet", type=int, default=64, help="prompts drawn in an evaluation")
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--minutes", type=float, default=180)
-    parser.add_argument("--steps", type=int, help="count steps instead of minutes: then a resumed run is exact")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
-    parser.add_argument("--rate", type=float, default=8e-4, help="highest learning rate")
-    parser.add_argument("--average", type=float, default=0.9995, help="decay of the moving average")
-    parser.add_argument("--optimiser", default="adamw", choices=("adamw", "muon"))
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch", type=int, default=16, help="at the start; grows to four times as much")
     parser.add_argument(
         "--least-weight", type=float, default=Config.least_weight, help="of the loss, at pure noise: decides on shapes"
@@ -381,10 +349,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--text-layers", type=int, default=ShapeConfig.text_layers)
     parser.add_argument("--text-heads", type=int, default=ShapeConfig.text_heads)
     parser.add_argument("--bfloat16", action="store_true", help="measure ten steps of each first")
-    parser.add_argument("--evaluate-minutes", type=float, default=15.0)
-    options = parser.parse_args(arguments)
-    options.device = choose_device(options.device)
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,10 @@ from torch import nn
 from torch.nn import functional
 
 from training.drawings import SIDE_PX, load_drawings, load_perceptual, load_pixels, on_ground, on_white
-from training.loop import LoopConfig, Trainer
+from training.loop import Trainer
 from training.packs import DRAWING_PACKS
-from training.report import choose_device, to_bytes, write_record, write_sheet
+from training.report import to_bytes, write_sheet
+from training.runner import add_run_options, begin, loop_of, train
 
 OUT = Path("runs/text_to_image/autoencoder")
 SHEET_PICTURES = 32
@@ -221,10 +222,9 @@ def create(options: argparse.Namespace) -> Run:
     val = load_pixels(options.data, load_drawings(options.data, "val", packs=options.packs)).to(options.device)
     model = create_autoencoder(config).to(options.device)
     model.encoder.requires_grad_(not options.decoder_only)
-    trainer = Trainer(loop_of(options), model, copy.deepcopy(model).requires_grad_(False))
-    if options.resume and trainer.restore():
-        print(f"goes on from step {trainer.state.step}")
-    elif options.start is not None:
+    loop = loop_of(options, weight_decay=0.01, betas=(0.9, 0.99), log_steps=50)
+    trainer = begin(loop, model, resume=options.resume)
+    if options.start is not None and trainer.state.step == 0:
         start_from(trainer, options.start)
     perceptual = load_perceptual(options.teachers).to(options.device)
     return Run(
@@ -234,24 +234,6 @@ def create(options: argparse.Namespace) -> Run:
         Validation(evenly(val, options.val_pictures), options.out),
         Validation(val, options.out),
         on_white(evenly(pixels, options.val_pictures)),
-    )
-
-
-def loop_of(options: argparse.Namespace) -> LoopConfig:
-    """Settings of the common loop."""
-    return LoopConfig(
-        options.out,
-        options.minutes,
-        options.steps,
-        optimiser=options.optimiser,
-        learning_rate=options.rate,
-        weight_decay=0.01,
-        betas=(0.9, 0.99),
-        average=0.999,
-        checkpoint_minutes=5.0,
-        evaluate_minutes=options.evaluate_minutes,
-        log_steps=50,
-        seed=options.seed,
     )
 
 
@@ -274,41 +256,29 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     run = create(options)
-    trainer = run.trainer
-    settings = {"model": run.config, "loop": trainer.config}
-    write_record(options.out, settings, {})
-    trainer.run(run.steps, run.validation)
-    statistics = latent_statistics(trainer.average, run.sample)
-    figures = {
-        "steps": trainer.state.step,
-        "seconds": trainer.state.seconds,
-        "parameters": sum(parameter.numel() for parameter in trainer.average.parameters()),
-        "val_pictures": len(run.full_validation.pictures),
-        **run.full_validation(trainer.average),
-        "latents": statistics,
-    }
-    save_vae(trainer.average, scale_of(options, statistics), options.out / "vae")
-    write_record(options.out, settings, figures)
-    print(figures)
+    average = run.trainer.average
+
+    def finish() -> dict:
+        statistics = latent_statistics(average, run.sample)
+        save_vae(average, scale_of(options, statistics), options.out / "vae")
+        return {
+            "parameters": sum(parameter.numel() for parameter in average.parameters()),
+            "val_pictures": len(run.full_validation.pictures),
+            **run.full_validation(average),
+            "latents": statistics,
+        }
+
+    train(run.trainer, run.steps, run.validation, settings={"model": run.config}, finish=finish)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the packs")
+    add_run_options(parser, out=OUT, minutes=60, rate=2e-3, evaluate_minutes=5.0)
     parser.add_argument("--teachers", type=Path, required=True, help="folder with load.py and the SqueezeNet weights")
     parser.add_argument("--packs", nargs="+", default=DRAWING_PACKS, choices=DRAWING_PACKS, metavar="PACK")
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--steps", type=int, help="count steps instead of minutes: then a resumed run is exact")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
     parser.add_argument("--start", type=Path, help="a folder of AutoencoderTiny: its weights are the first ones")
     parser.add_argument("--decoder-only", action="store_true", help="leave the encoder of --start as it is")
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
-    parser.add_argument("--optimiser", default="muon", choices=("adamw", "muon"))
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=Config.width)
     parser.add_argument("--blocks", type=int, nargs="+", default=Config.blocks)
     parser.add_argument("--latent-channels", type=int, default=Config.latent_channels)
@@ -316,12 +286,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--whole-crops", type=int, default=Config.whole_crops, help="of 128 px in a batch, late")
     parser.add_argument("--perceptual", type=float, default=Config.perceptual)
     parser.add_argument("--bfloat16", action="store_true", help="measure ten steps of each first")
-    parser.add_argument("--evaluate-minutes", type=float, default=5.0)
     parser.add_argument("--val-pictures", type=int, default=96, help="while it trains; all of them at the end")
     options = parser.parse_args(arguments)
     if options.decoder_only and options.start is None:
         parser.error("--decoder-only needs --start")
-    options.device = choose_device(options.device)
     return options
 
 

@@ -11,10 +11,9 @@ On a GPU: ``--crops 64 --large-crops 32 --workers 8``. Writes ``runs/tokenise/MO
 """
 
 import argparse
-import copy
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,9 +24,9 @@ from torch.nn import functional
 from pipelines.tokenise.models import latents_of, pictures_of
 from training.ahead import Ahead
 from training.drawings import load_perceptual
-from training.loop import LoopConfig, Trainer
+from training.loop import Trainer
 from training.packs import DRAWING_PACKS, PHOTO_PACKS, SHARP_PACKS
-from training.report import choose_device, write_record
+from training.runner import add_fields, add_run_options, begin, loop_of, of_options, train
 from training.tokenise_data import Crops, load_drawn, load_pictures
 from training.tokenise_model import Student, VQConfig, hinge
 from training.tokenise_validation import Validation, save_model
@@ -130,38 +129,20 @@ class Run:
 def create(options: argparse.Namespace) -> Run:
     """Load the pictures and build model, losses and loop; go on from the checkpoint if that is asked."""
     torch.manual_seed(options.seed)
-    config = VQConfig(**{one.name: getattr(options, one.name) for one in fields(VQConfig)})
-    step_config = StepConfig(**{one.name: getattr(options, one.name) for one in fields(StepConfig)})
-    loop = LoopConfig(
-        options.out,
-        options.minutes,
-        options.steps,
-        optimiser=options.optimiser,
-        learning_rate=options.rate,
-        weight_decay=0.01,
-        betas=(0.9, 0.99),
-        average=options.average,
-        checkpoint_minutes=5.0,
-        evaluate_minutes=options.evaluate_minutes,
-        log_steps=50,
-        seed=options.seed,
-    )
     kinds = {
         "photo": load_pictures(options.data, options.photos, "train", every=options.every),
         "sharp": load_pictures(options.data, options.sharp, "train", every=options.every),
         "drawing": load_drawn(options.data, options.drawings, "train", every=options.every),
     }
     ahead = Ahead(Crops(kinds, seed=options.seed).batch, workers=options.workers)
-    student = Student(config)
+    student = Student(of_options(VQConfig, options))
     if options.start:
         load_start(student, options.start)
-    student.to(options.device)
-    trainer = Trainer(loop, student, copy.deepcopy(student).requires_grad_(False))
-    if options.resume and trainer.restore():
-        print(f"goes on from step {trainer.state.step}")
+    loop = loop_of(options, weight_decay=0.01, betas=(0.9, 0.99), log_steps=50)
+    trainer = begin(loop, student.to(options.device), resume=options.resume)
     perceptual = load_perceptual(options.teachers).to(options.device) if options.perceptual else None
     clock = lambda: (trainer.state.step, trainer.progress())  # noqa: E731
-    steps = Steps(step_config, ahead, perceptual, clock, device=options.device)
+    steps = Steps(of_options(StepConfig, options), ahead, perceptual, clock, device=options.device)
     val = load_pictures(options.data, options.sharp, "val")
     return Run(trainer, steps, Validation(val, options.out, most=options.val_pictures))
 
@@ -179,15 +160,14 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     run = create(options)
-    trainer = run.trainer
-    settings = {"model": trainer.model.config, "steps": run.steps.config, "loop": trainer.config}
-    write_record(options.out, settings, {})
-    trainer.run(run.steps, run.validation)
-    folder = options.out / "model"
-    figures = {"steps": trainer.state.step, "seconds": trainer.state.seconds, **save_model(trainer.average.vq, folder)}
-    figures |= replace_pictures(run.validation, options).figures(trainer.average, codecs=True)
-    write_record(options.out, settings, figures)
-    print(figures)
+    average = run.trainer.average
+
+    def finish() -> dict:
+        sizes = save_model(average.vq, options.out / "model")
+        return sizes | replace_pictures(run.validation, options).figures(average, codecs=True)
+
+    settings = {"model": average.config, "steps": run.steps.config}
+    train(run.trainer, run.steps, run.validation, settings=settings, finish=finish)
 
 
 def replace_pictures(validation: Validation, options: argparse.Namespace) -> Validation:
@@ -198,32 +178,17 @@ def replace_pictures(validation: Validation, options: argparse.Namespace) -> Val
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line; ``--model vqgan`` sets what its losses need, unless it is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the packs")
+    add_run_options(parser, out=None, minutes=60, rate=None, evaluate_minutes=5.0)
     parser.add_argument("--teachers", type=Path, required=True, help="folder with load.py and the SqueezeNet weights")
     parser.add_argument("--model", default="vqvae", choices=("vqvae", "vqgan"))
     for name, packs in (("photos", PHOTO_PACKS), ("sharp", SHARP_PACKS), ("drawings", DRAWING_PACKS)):
         parser.add_argument(f"--{name}", nargs="*", default=packs, choices=packs, metavar="PACK")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of the packs")
     parser.add_argument("--start", type=Path, help="run to begin from; the VQGAN begins from runs/tokenise/vqvae")
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=0, help="processes that make crops; a GPU wants some")
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--steps", type=int, help="count steps instead of minutes: then a resumed run is exact")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
-    parser.add_argument("--rate", type=float, help="highest learning rate: 2e-3, VQGAN 5e-4")
-    parser.add_argument("--optimiser", default="muon", choices=("adamw", "muon"))
-    parser.add_argument("--average", type=float, default=0.999)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--evaluate-minutes", type=float, default=5.0)
     parser.add_argument("--val-pictures", type=int, default=24, help="while it trains; four times as many at the end")
-    parser.add_argument("--bfloat16", action="store_true", help="measure ten steps of each first")
     parser.add_argument("--widths", type=int, nargs="+", default=VQConfig.widths)
-    for kind in (VQConfig, StepConfig):
-        for one in fields(kind):
-            if one.name not in ("bfloat16", "widths"):
-                parser.add_argument(f"--{one.name.replace('_', '-')}", type=type(one.default), default=one.default)
+    add_fields(parser, VQConfig, StepConfig, without=("widths",))
     known = parser.parse_known_args(arguments)[0]
     if known.model == "vqgan":
         losses = {"perceptual": 1.0, "adversarial": 0.3, "discriminator": 32, "codes_from": 0.0}
@@ -232,7 +197,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.set_defaults(rate=2e-3)
     options = parser.parse_args(arguments)
     options.widths, options.out = tuple(options.widths), options.out or OUT / options.model
-    options.device = choose_device(options.device)
     return options
 
 

@@ -10,24 +10,23 @@ two fillings; below them pictures from names alone), run.json and ``model``.
 """
 
 import argparse
-import copy
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch.nn import functional
 
 from pipelines.runtime.device import CPU
 from pipelines.tokenise.models import TokeniseModel, codes_of, latents_of, load_folder, nearest, pictures_of
 from pipelines.tokenise.second_stage import MaskedTransformer, SecondStageConfig, fill, write_config
 from training.drawings import load_drawings, load_pixels, on_white
-from training.loop import LoopConfig, Trainer, save_atomically
+from training.loop import Trainer, save_atomically
 from training.packs import DRAWING_PACKS, SHARP_PACKS
-from training.report import choose_device, to_bytes, write_record, write_sheet
+from training.report import to_bytes, write_sheet
+from training.runner import add_fields, add_run_options, begin, loop_of, of_options, save_half, train
 from training.tokenise_data import Crops, load_pictures
 
 OUT = Path("runs/tokenise/second_stage")
@@ -219,34 +218,15 @@ def create(options: argparse.Namespace) -> Run:
         heads=options.heads,
         condition=grids.features.shape[1],
     )
-    loop = LoopConfig(
-        options.out,
-        options.minutes,
-        options.steps,
-        optimiser=options.optimiser,
-        learning_rate=options.rate,
-        weight_decay=0.05,
-        average=options.average,
-        checkpoint_minutes=5.0,
-        evaluate_minutes=options.evaluate_minutes,
-        seed=options.seed,
-    )
-    model = MaskedTransformer(config).to(options.device)
-    trainer = Trainer(loop, model, copy.deepcopy(model).requires_grad_(False))
-    if options.resume and trainer.restore():
-        print(f"goes on from step {trainer.state.step}")
-    step_config = StepConfig(**{one.name: getattr(options, one.name) for one in fields(StepConfig)})
+    trainer = begin(loop_of(options), MaskedTransformer(config).to(options.device), resume=options.resume)
     validation = Validation(val, tokeniser, text_features(list(NAMES)), options.out)
-    return Run(trainer, Steps(step_config, grids, device=options.device), validation)
+    return Run(trainer, Steps(of_options(StepConfig, options), grids, device=options.device), validation)
 
 
 def save_model(model: MaskedTransformer, folder: Path) -> int:
     """Write config and fp16 weights as the app loads them; returns the bytes."""
     write_config(model.config, folder)
-    state = {name: value.detach().half().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(state, folder / "model.safetensors", {"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)
-    return (folder / "model.safetensors").stat().st_size
+    return save_half(model, folder / "model.safetensors")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -254,51 +234,30 @@ def main(arguments: list[str] | None = None) -> None:
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     run = create(options)
-    trainer = run.trainer
-    settings = {"model": trainer.model.config, "steps": run.steps.config, "loop": trainer.config}
-    write_record(options.out, settings, {})
-    trainer.run(run.steps, run.validation)
-    figures = {
-        "steps": trainer.state.step,
-        "seconds": trainer.state.seconds,
-        "pictures": len(run.steps.grids.codes),
-        "bytes": save_model(trainer.average, options.out / "model"),
-        **run.validation(trainer.average),
-    }
-    write_record(options.out, settings, figures)
-    print(figures)
+    average = run.trainer.average
+
+    def finish() -> dict:
+        size = save_model(average, options.out / "model")
+        return {"pictures": len(run.steps.grids.codes), "bytes": size, **run.validation(average)}
+
+    settings = {"model": average.config, "steps": run.steps.config}
+    train(run.trainer, run.steps, run.validation, settings=settings, finish=finish)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of the packs")
+    add_run_options(parser, out=OUT, minutes=60, rate=1.5e-3)
     parser.add_argument("--teachers", type=Path, help="not needed")
     parser.add_argument("--tokeniser", type=Path, default=Path("runs/tokenise/vqgan/model"), help="folder of its model")
     parser.add_argument("--drawings", nargs="+", default=DRAWING_PACKS, choices=DRAWING_PACKS, metavar="PACK")
     parser.add_argument("--sharp", nargs="*", default=SHARP_PACKS, choices=SHARP_PACKS, metavar="PACK")
     parser.add_argument("--crops", type=int, default=20000, help="of 128 px, from the masks packs, encoded once")
     parser.add_argument("--every", type=int, default=1, help="take every n-th picture of the packs")
-    parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--steps", type=int, help="count steps instead of minutes: then a resumed run is exact")
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
-    parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
-    parser.add_argument("--optimiser", default="muon", choices=("adamw", "muon"))
-    parser.add_argument("--average", type=float, default=0.999)
-    parser.add_argument("--seed", type=int, default=0)
     for name in ("width", "layers", "heads"):
         parser.add_argument(f"--{name}", type=int, default=getattr(SecondStageConfig, name))
-    parser.add_argument("--bfloat16", action="store_true", help="measure ten steps of each first")
-    for one in fields(StepConfig):
-        if one.name != "bfloat16":
-            parser.add_argument(f"--{one.name.replace('_', '-')}", type=type(one.default), default=one.default)
-    parser.add_argument("--evaluate-minutes", type=float, default=10.0)
-    options = parser.parse_args(arguments)
-    options.device = choose_device(options.device)
-    return options
+    add_fields(parser, StepConfig)
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

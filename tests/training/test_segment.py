@@ -224,7 +224,7 @@ def test_a_resumed_run_is_the_same_to_the_bit(data, tmp_path):
 
 
 def test_the_evaluation_of_a_perfect_and_of_an_empty_model(data, monkeypatch, sam):
-    model = SegmentModel("x", sam, "cpu", torch.float32)
+    model = SegmentModel("x", "sam", sam, "cpu", torch.float32)
     chosen = SimpleNamespace(pack=data / "masks_objects.zip", split=None, objects=0, clicks=5)
     monkeypatch.setattr(evaluate_segment, "best", lambda _, truth, **prompts: (truth, 0.9, np.zeros((1, 4, 4))))
     figures = evaluate_segment.evaluate(model, chosen)
