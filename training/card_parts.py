@@ -16,6 +16,19 @@ def between(interval: Sequence[float]) -> str:
     return " to ".join(map(percent, interval))
 
 
+def said(estimate: dict, place: int = 0) -> str:
+    """``61.5 (58.0 to 64.9)`` of one column."""
+    return (
+        f"{percent(estimate['mean'][place])} ({percent(estimate['low'][place])} to {percent(estimate['high'][place])})"
+    )
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A table of Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def training_lines(runs: dict[str, Path], *, packages: dict[str, str]) -> str:
     """What the runs recorded, in their order: ``{title: folder}``. packages: whose versions are said, and how."""
     return "\n".join(run_line(title, folder, packages=packages) for title, folder in runs.items())

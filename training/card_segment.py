@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from training.card_parts import fill, percent, training_lines
+from training.card_parts import fill, percent, said, table, training_lines
 
 TEMPLATE = Path(__file__).with_name("card_segment.md")
 SETS = {
@@ -15,19 +15,6 @@ SETS = {
     "val": "val: all four together",
 }
 GOALS = ("goal", "", "", "62.0", "80.0", "82.0", "above it", "at most 10.0", "")
-
-
-def said(estimate: dict, place: int = 0) -> str:
-    """``61.5 (58.0 to 64.9)`` of one column."""
-    return (
-        f"{percent(estimate['mean'][place])} ({percent(estimate['low'][place])} to {percent(estimate['high'][place])})"
-    )
-
-
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """A table of Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def measured_sets(figures: dict) -> list[tuple[str, dict]]:

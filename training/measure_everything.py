@@ -19,7 +19,7 @@ from training.segment_data import Annotated
 
 SIDE = 16  # points a side
 RIGHT = 0.5
-IOU_THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.88)
+IOU_THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.88)
 STABILITY_THRESHOLDS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 LIBRARY = (0.88, 0.95)
 

@@ -28,6 +28,7 @@ from pipelines.segment.masks import MULTIMASK, Masks
 from pipelines.segment.models import SegmentModel, load_folder
 from pipelines.segment.prompt import Embedding, Prompt, encode, predict
 from training.evaluate_segment import MOST_CLICKS, chosen_objects, grabcut, open_pack
+from training.intervals import estimate
 from training.measure_everything import choose_thresholds
 from training.packs import SHARP_PACKS
 from training.report import write_sheet
@@ -35,7 +36,6 @@ from training.segment import draw_tiles
 from training.segment_data import Annotated
 
 RUN = Path("runs/segment/sam")
-RESAMPLES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,22 +104,6 @@ def measure_object(model: SegmentModel, embedding: Embedding, picture: Annotated
         "shrinks": shrinks,
         "shrinks_any": np.array([np.nanmean(shrinks) if len(path) > 1 else np.nan]),
     }
-
-
-def estimate(values: np.ndarray, pictures: np.ndarray, *, seed: int = 0) -> dict[str, list[float]]:
-    """Means of columns over objects with 95 % intervals: pictures, which hold several objects, are resampled.
-
-    values: (N, K) float64, NaN where an object has no value. pictures: (N,) which picture each object is of.
-    """
-    _, place = np.unique(pictures, return_inverse=True)
-    member = np.eye(place.max() + 1)[:, place]  # (P, N)
-    sums, counts = member @ np.nan_to_num(values), member @ ~np.isnan(values)
-    draws = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=RESAMPLES)
-    with np.errstate(invalid="ignore"):
-        means = (draws @ sums) / (draws @ counts)
-        mean = sums.sum(axis=0) / counts.sum(axis=0)
-    low, high = np.nanpercentile(means, (2.5, 97.5), axis=0)
-    return {name: row.round(4).tolist() for name, row in (("mean", mean), ("low", low), ("high", high))}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,25 +10,20 @@ to be measured, and ships these weights bare: without figures and card.
 
 import argparse
 import json
-import math
-import os
 import shutil
 from pathlib import Path
 
 import torch
-from PIL import Image
-from safetensors import safe_open
 
-from pipelines.runtime.manifest import sha256_of
 from pipelines.segment.models import SamConfig
 from training.card_segment import measured_sets, write_card
 from training.segment import save_model
 from training.segment_model import Student
+from training.ship_parts import as_webp, check_measured, numbers_in, put, stage
 
 ASSETS = Path("assets/models/segment/lucida")
 RUN = Path("runs/segment/sam")
 WEIGHTS = "model.safetensors"
-QUALITY = 75
 MOST_BYTES = 6 * 2**20
 
 
@@ -41,28 +36,6 @@ def export_checkpoint(run: Path, folder: Path) -> int:
     student.load_state_dict(saved["average"])
     save_model(student.sam, config, folder)
     return saved["state"]["step"]
-
-
-def replace(folder: Path, partial: Path) -> int:
-    """Put a finished folder in the place of the old one; returns its bytes.
-
-    Raises:
-        ValueError: it is larger than the app allows.
-    """
-    size = sum(file.stat().st_size for file in partial.rglob("*") if file.is_file())
-    if size > MOST_BYTES:
-        raise ValueError(f"too large: {size} bytes, at most {MOST_BYTES}")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
-    return size
-
-
-def copy_model(run: Path, folder: Path) -> Path:
-    """Config and weights of a run beside the folder that they shall replace."""
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(run / "model", partial)
-    return partial
 
 
 def draw_clicks(figures: dict, path: Path) -> None:
@@ -92,19 +65,15 @@ def ship(run: Path, folder: Path) -> int:
         ValueError: other weights were measured, or the folder is too large.
     """
     figures = json.loads((run / "figures.json").read_text(encoding="utf-8"))
-    if figures["weights"] != sha256_of(run / "model" / WEIGHTS):
-        raise ValueError(f"{run / 'figures.json'} is of other weights: measure again")
+    check_measured(figures, run / "model" / WEIGHTS)
     del figures["everything"]["table"]
-    partial = copy_model(run, folder)
+    partial = stage(run / "model", folder)
     (partial / "figures.json").write_text(json.dumps(figures) + "\n", encoding="utf-8")
     shutil.copy(run / "curve.png", partial / "curve.png")
-    with Image.open(run / "outside.png") as sheet:
-        sheet.save(partial / "outside.webp", quality=QUALITY, method=6)
+    as_webp(run / "outside.png", partial / "outside.webp")
     draw_clicks(figures, partial / "clicks.png")
-    with safe_open(partial / WEIGHTS, "pt") as weights:
-        parameters = sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
-    write_card(partial, figures, runs={"Run": run}, parameters=parameters)
-    return replace(folder, partial)
+    write_card(partial, figures, runs={"Run": run}, parameters=numbers_in(partial / WEIGHTS))
+    return put(partial, folder, most=MOST_BYTES)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -117,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.checkpoint:
         step = export_checkpoint(options.run, options.run / "model")
         print(f"average of step {step}")
-        size = replace(options.out, copy_model(options.run, options.out))
+        size = put(stage(options.run / "model", options.out), options.out, most=MOST_BYTES)
     else:
         size = ship(options.run, options.out)
     print(f"{size} bytes in {options.out}")

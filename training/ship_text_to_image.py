@@ -10,33 +10,16 @@ alone, so that the card counts them too.
 
 import argparse
 import json
-import os
 import shutil
 from pathlib import Path
 
-from PIL import Image
-
 from training.card_text_to_image import write_card
+from training.ship_parts import as_webp, put, stage
 
 ASSETS = Path("assets/models/text_to_image/lucida")
 RUNS = Path("runs/text_to_image")
 SHEETS = ("sheet_en", "sheet_zh", "failures")
-QUALITY = 80
 MOST_BYTES = 36 * 2**20
-MOST_BYTES_A_FILE = int(9.5 * 2**20)
-
-
-def check_sizes(folder: Path) -> int:
-    """The folder's bytes; nothing ships that is larger than the app allows.
-
-    Raises:
-        ValueError: a file or the folder is too large.
-    """
-    sizes = {file: file.stat().st_size for file in folder.rglob("*") if file.is_file()}
-    large = [file.name for file, size in sizes.items() if size > MOST_BYTES_A_FILE]
-    if large or sum(sizes.values()) > MOST_BYTES:
-        raise ValueError(f"too large: {sum(sizes.values())} bytes in all, files over the limit: {large}")
-    return sum(sizes.values())
 
 
 def write_pictures(runs: Path, painter: Path, autoencoder: Path, folder: Path) -> None:
@@ -44,8 +27,7 @@ def write_pictures(runs: Path, painter: Path, autoencoder: Path, folder: Path) -
     for name in SHEETS:
         source = runs / f"{name}.png"
         if source.exists():
-            with Image.open(source) as sheet:
-                sheet.save(folder / f"{name}.webp", quality=QUALITY, method=6)
+            as_webp(source, folder / f"{name}.webp")
     shutil.copy(painter / "curve.png", folder / "curve.png")
     shutil.copy(autoencoder / "curve.png", folder / "curve_autoencoder.png")
 
@@ -58,15 +40,10 @@ def ship(runs: Path, folder: Path, *, earlier: list[Path], decoder: Path | None)
     named |= {"Autoencoder": autoencoder, "Painter": painter}
     if decoder is not None:
         named["Decoder alone, afterwards"] = decoder
-    partial = folder.with_name(folder.name + ".part")
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(painter / "pipeline", partial)
+    partial = stage(painter / "pipeline", folder)
     write_pictures(runs, painter, autoencoder, partial)
     write_card(partial, figures, runs=named, painter=painter, autoencoder=autoencoder)
-    size = check_sizes(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
-    return size
+    return put(partial, folder, most=MOST_BYTES)
 
 
 def main(arguments: list[str] | None = None) -> None:

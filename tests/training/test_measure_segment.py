@@ -13,7 +13,7 @@ from pipelines.segment.models import SamConfig, create_sam, load_folder
 from pipelines.segment.prompt import encode
 from training import evaluate_segment, measure_everything, measure_segment, segment_outside
 from training.measure_everything import Grid, agreement, pairwise_iou
-from training.measure_segment import click_along, estimate, measure_object
+from training.measure_segment import click_along, measure_object
 from training.segment import save_model
 
 TINY = SamConfig(image_size=64, width=16, depth=2, heads=2, window=4, global_blocks=(1,), out_channels=16)
@@ -55,19 +55,6 @@ def run(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def model(run):
     return load_folder("model", run / "model", placement=CPU)
-
-
-# Intervals
-
-
-def test_the_mean_counts_objects_and_the_interval_resamples_pictures():
-    values = np.array([[0.0, 1.0], [1.0, 1.0], [1.0, np.nan]])
-    found = estimate(values, np.array([7, 9, 9]))
-    assert found["mean"] == pytest.approx([2 / 3, 1], abs=1e-4)
-    assert (found["low"][0], found["high"][0]) == (0, 1)  # both draws may be the same picture
-    assert (found["low"][1], found["high"][1]) == (1, 1)
-    lone = estimate(values, np.zeros(3, int))
-    assert lone["low"][0] == lone["mean"][0] == lone["high"][0]
 
 
 # Clicks
