@@ -53,23 +53,27 @@ def wire(page, asked: asking.Asked, shared: Shared, panel: Panel, switch: model_
     for event in (asked.stage.input, asked.previous.input, starter.start):
         event(**marks, **newest)
     for event in (switch.chosen.success, switch.fetched.success):
-        event(**marks, **jobs.SHORT)
+        event(**{**marks, "fn": jobs.short(_on_model(asked, shared, panel))}, **jobs.SHORT)
     page.inbox.change(jobs.short(_received), [page.inbox, page.lang], asked.stage, **jobs.SHORT).success(
         **marks, **jobs.SHORT
     )
-    _wire_encoder(panel, inputs, marks)
+    _wire_encoder(page, asked, panel, marks)
     wire_finger(asked.stage, jobs.short(_finger), [asked.stage, asked.model, page.lang], panel.clocks)
     shared.answered.change(jobs.short(_cut_out(shared)), [shared.answered, page.lang], panel.cut_out, **newest)
 
 
-def _wire_encoder(panel: Panel, inputs: list, marks: dict) -> None:
-    """After the encoder, the marks as they are by then are answered."""
+def _wire_encoder(page, asked: asking.Asked, panel: Panel, marks: dict) -> None:
+    """After the encoder, the marks as they are by then are answered; where it fails or is stopped, its clock halts."""
+    inputs = marks["inputs"]
+    halt = {"fn": jobs.short(_halted), "inputs": [asked.stage, page.lang], "outputs": panel.clocks, **jobs.SHORT}
     quick = panel.quick.change(jobs.short(_encode_now), inputs, None, trigger_mode="always_last", **jobs.SHORT)
     handler = jobs.long(_encoder(panel), status=panel.status, replaces=True)
     slow = panel.slow.change(handler, inputs, [panel.status, panel.stop], trigger_mode="multiple", **jobs.LONG)
     for event in (quick, slow):
         event.success(**marks, **jobs.SHORT)
+        event.failure(**halt)
     jobs.wire_stop(panel.stop, [slow], status=panel.status)
+    panel.stop.click(**halt)
     panel.stop.click(None, None, panel.stop, js="() => ({ __type__: 'update', visible: false })", **links.PRIVATE)
 
 
@@ -100,6 +104,18 @@ def _marks(asked: asking.Asked, shared: Shared, panel: Panel):
     return on_marks
 
 
+def _on_model(asked: asking.Asked, shared: Shared, panel: Panel):
+    on_marks = _marks(asked, shared, panel)
+
+    def on_model(stage, model, previous, lang, request: gr.Request):
+        """The same marks by another model; one that must be downloaded first leaves everything as it is."""
+        if stage is None or not model_switch.is_ready(parts.known_model(model)):
+            return {panel.clocks: gr.skip()}
+        return on_marks(stage, model, previous, lang, request)
+
+    return on_model
+
+
 def read(stage, model, request: gr.Request) -> tuple[parts.Pictured, tuple[Wanted, ...], int, str]:
     """(picture, objects, place of the chosen one, model's id) out of what the page sent. Raises UserError."""
     model_id = parts.chosen(model)
@@ -113,6 +129,8 @@ def _begin_to_encode(stage, shown: parts.Pictured, panel: Panel, model_id: str, 
     """Set the encoder's clock going, and let the encoder run as an event of its own, unless it does so already."""
     if sessions.of(request).get(ENCODING) == (shown.sha256, model_id):
         return {panel.clocks: gr.skip()}
+    if not model_switch.is_ready(model_id):
+        parts.load(model_id)  # says what is to be done
     begin = panel.quick if is_quick(model_id) else panel.slow
     return {panel.clocks: clocks.encoding(stage.name), begin: secrets.token_urlsafe(8)}
 
@@ -167,6 +185,11 @@ def _encode_now(stage, model, previous, lang, request: gr.Request) -> None:
     if stage is not None:
         shown, _, _, model_id = read(stage, model, request)
         parts.encode(shown, model_id, request)
+
+
+def _halted(stage, lang):
+    """The clock of an encoder that did not come to its end stands where it stood before."""
+    return gr.skip() if stage is None else clocks.answer(stage.name)
 
 
 def _encoder(panel: Panel):
