@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from filelock import FileLock, Timeout
@@ -114,7 +115,7 @@ def fetch_published(url: str, target: Path, *, sha256: str, timeout_s: float) ->
     answer = get_session().head(url, timeout=timeout_s, follow_redirects=True, headers={"Accept-Encoding": "identity"})
     hf_raise_for_status(answer)
     if "text/html" in answer.headers.get("Content-Type", ""):
-        raise UserError("errors.hub_not_hub")
+        raise UserError("errors.hub_not_hub", host=urlsplit(url).hostname)
     size = int(answer.headers.get("Content-Length", 0)) or None
     emit("plan", commit=None, total=size or 0)
     part = target.with_name(f"{target.name}.part")

@@ -2,7 +2,8 @@
 
 For Zero-shot: a file named ``<architecture>__<anything>.safetensors``, with an architecture of open_clip, or a folder
 with open_clip_config.json beside its weights. For Text to image: a diffusers folder (model_index.json), or a single
-file, whose family its tensors' names tell. Pickles are listed as refused, with the command that converts them.
+file, whose family its tensors' names tell. For Segment: a SAM or MobileSAM, told in the same way. Pickles are listed as
+refused, with the command that converts them.
 """
 
 import importlib.util
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
-from pipelines.runtime import diffusion_files
+from pipelines.runtime import diffusion_files, sam_files
 from pipelines.runtime.catalogue import PIPELINE, Availability, Entry, LocalFile
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.weights import PICKLES, inside, pickle_refusal, read_header
@@ -27,6 +28,11 @@ DIFFUSION = {
     "topic": "text_to_image",
     "loader": "pipelines.text_to_image.models:load",
     "packages": ("diffusers", "transformers", "accelerate"),
+}
+SAM = {
+    "topic": "segment",
+    "loader": "pipelines.segment.models:load",
+    "packages": ("segment-anything", "opencv-python-headless", "pycocotools", "timm"),
 }
 
 
@@ -72,8 +78,11 @@ def _reader(blank: Entry, path: Path) -> tuple[Entry, Callable[[Entry, Path], En
         return blank, None
     if _architecture(blank.source.name):
         return blank, _from_file
-    if diffusion_files.is_diffusion(read_header(path)):
+    header = read_header(path)
+    if diffusion_files.is_diffusion(header):
         return _diffusion(blank), _from_checkpoint
+    if sam_files.architecture_of(header):
+        return replace(blank, **SAM), _from_sam
     raise UserError("errors.local_name", name=blank.source.name)
 
 
@@ -123,6 +132,12 @@ def _from_checkpoint(blank: Entry, path: Path) -> Entry:
     family = diffusion_files.family_of(read_header(path), name=blank.source.name)
     image_size = diffusion_files.FAMILY_PX[family]
     entry = replace(blank, architecture=family, image_size=image_size, folder=path.parent)
+    return _counted(entry, path, [path])
+
+
+def _from_sam(blank: Entry, path: Path) -> Entry:
+    architecture = sam_files.architecture_of(read_header(path))
+    entry = replace(blank, architecture=architecture, image_size=sam_files.IMAGE_PX, folder=path.parent)
     return _counted(entry, path, [path])
 
 

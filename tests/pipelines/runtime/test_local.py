@@ -212,3 +212,30 @@ def test_a_single_file_that_is_no_whole_model(folder, tensors, key):
     entry, availability, text = only(folder)
     assert (entry.topic, availability.reason_key) == ("text_to_image", f"errors.{key}")
     assert "a.safetensors" in text
+
+
+@pytest.mark.parametrize(
+    ("patches", "shape", "architecture"),
+    [
+        ("image_encoder.patch_embed.proj.weight", (768, 3, 2, 2), "vit_b"),
+        ("image_encoder.patch_embed.proj.weight", (1280, 3, 2, 2), "vit_h"),
+        ("image_encoder.patch_embed.seq.0.c.weight", (32, 3, 3, 3), "vit_t"),
+    ],
+)
+def test_a_sam_is_told_by_its_tensors(folder, patches, shape, architecture):
+    tensors = {patches: torch.zeros(shape), "mask_decoder.iou_token.weight": torch.zeros(1, 4)}
+    save_file(tensors, folder / "my sam.safetensors")
+    entry, availability, _ = only(folder)
+    assert (availability.state, entry.topic, entry.architecture) == ("ready", "segment", architecture)
+    assert (entry.loader, entry.image_size) == ("pipelines.segment.models:load", 1024)
+    assert entry.parameters == 4 + torch.zeros(shape).numel()
+
+
+@pytest.mark.parametrize("shape", [(512, 3, 2, 2), ()])
+def test_an_encoder_of_no_known_width_is_no_sam(folder, shape):
+    tensors = {
+        "image_encoder.patch_embed.proj.weight": torch.zeros(shape),
+        "mask_decoder.iou_token.weight": torch.ones(1),
+    }
+    save_file(tensors, folder / "odd.safetensors")
+    assert only(folder)[1].reason_key == "errors.local_name"

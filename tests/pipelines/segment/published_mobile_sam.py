@@ -75,64 +75,67 @@ def checkpoint(seed: int = 0) -> dict[str, torch.Tensor]:
     return state | {name: torch.randn(value.shape, generator=generator) * 0.05 for name, value in rest.items()}
 
 
-def embed(state: dict[str, torch.Tensor], pictures: torch.Tensor) -> torch.Tensor:
+class Encoder:
     """The image encoder's arithmetic on the published names: (B, 3, S, S) to (B, 256, S/16, S/16)."""
-    get = {name.removeprefix("image_encoder."): value for name, value in state.items()}
 
-    def conv_norm(x, name, *, stride=1, groups=1):
-        weight = get[f"{name}.c.weight"]
+    def __init__(self, state: dict[str, torch.Tensor]):
+        self.get = {name.removeprefix("image_encoder."): value for name, value in state.items()}
+
+    def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
+        x = functional.gelu(self.conv_norm(pictures, "patch_embed.seq.0", stride=2))
+        x = self.conv_norm(x, "patch_embed.seq.2", stride=2)
+        for layer, depth in enumerate(DEPTHS):
+            for number in range(depth):
+                name = f"layers.{layer}.blocks.{number}"
+                x = self.inverted(x, name) if layer == 0 else self.block(x, name, layer)
+            if layer < 3:  # the last step keeps the size
+                x = self.merge(x, f"layers.{layer}.downsample", stride=1 if layer == 2 else 2)
+        x = functional.conv2d(x, self.get["neck.0.weight"]).permute(0, 2, 3, 1)
+        x = self.norm(x, "neck.1", 1e-6).permute(0, 3, 1, 2)
+        x = functional.conv2d(x, self.get["neck.2.weight"], padding=1).permute(0, 2, 3, 1)
+        return self.norm(x, "neck.3", 1e-6).permute(0, 3, 1, 2)
+
+    def conv_norm(self, x, name, *, stride=1, groups=1):
+        weight = self.get[f"{name}.c.weight"]
         x = functional.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2, groups=groups)
-        statistics = (get[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
+        statistics = (self.get[f"{name}.bn.{part}"] for part in ("running_mean", "running_var", "weight", "bias"))
         return functional.batch_norm(x, *statistics)
 
-    def affine(x, name):
-        return functional.linear(x, get[f"{name}.weight"], get[f"{name}.bias"])
+    def affine(self, x, name):
+        return functional.linear(x, self.get[f"{name}.weight"], self.get[f"{name}.bias"])
 
-    def norm(x, name, eps=1e-5):
-        return functional.layer_norm(x, x.shape[-1:], get[f"{name}.weight"], get[f"{name}.bias"], eps)
+    def norm(self, x, name, eps=1e-5):
+        return functional.layer_norm(x, x.shape[-1:], self.get[f"{name}.weight"], self.get[f"{name}.bias"], eps)
 
-    def inverted(x, name):
-        y = functional.gelu(conv_norm(x, f"{name}.conv1"))
-        y = functional.gelu(conv_norm(y, f"{name}.conv2", groups=y.shape[1]))
-        return functional.gelu(x + conv_norm(y, f"{name}.conv3"))
+    def inverted(self, x, name):
+        y = functional.gelu(self.conv_norm(x, f"{name}.conv1"))
+        y = functional.gelu(self.conv_norm(y, f"{name}.conv2", groups=y.shape[1]))
+        return functional.gelu(x + self.conv_norm(y, f"{name}.conv3"))
 
-    def merge(x, name, stride):
-        y = functional.gelu(conv_norm(x, f"{name}.conv1"))
-        y = functional.gelu(conv_norm(y, f"{name}.conv2", stride=stride, groups=y.shape[1]))
-        return conv_norm(y, f"{name}.conv3")
+    def merge(self, x, name, *, stride):
+        y = functional.gelu(self.conv_norm(x, f"{name}.conv1"))
+        y = functional.gelu(self.conv_norm(y, f"{name}.conv2", stride=stride, groups=y.shape[1]))
+        return self.conv_norm(y, f"{name}.conv3")
 
-    def attend(x, name, layer):
-        rows, heads = len(x), HEADS[layer]
-        q, k, v = affine(norm(x, f"{name}.norm"), f"{name}.qkv").view(rows, x.shape[1], heads, -1).chunk(3, dim=3)
+    def attend(self, x, name, layer):
+        qkv = self.affine(self.norm(x, f"{name}.norm"), f"{name}.qkv")
+        q, k, v = qkv.unflatten(2, (HEADS[layer], -1)).chunk(3, dim=3)
         scores = torch.einsum("bqhc,bkhc->bhqk", q, k) * q.shape[-1] ** -0.5
-        scores = scores + get[f"{name}.attention_biases"][:, offsets(WINDOWS[layer])]
-        return affine(torch.einsum("bhqk,bkhc->bqhc", scores.softmax(-1), v).flatten(2), f"{name}.proj")
+        scores = scores + self.get[f"{name}.attention_biases"][:, offsets(WINDOWS[layer])]
+        return self.affine(torch.einsum("bhqk,bkhc->bqhc", scores.softmax(-1), v).flatten(2), f"{name}.proj")
 
-    def block(x, name, layer):
+    def block(self, x, name, layer):
         batch, width, height, _ = x.shape
         side = WINDOWS[layer]
         padded = functional.pad(x, (0, -height % side, 0, -height % side))
         count = padded.shape[-1] // side
         cells = padded.view(batch, width, count, side, count, side).permute(0, 2, 4, 3, 5, 1)
-        answer = attend(cells.reshape(-1, side * side, width), f"{name}.attn", layer)
+        answer = self.attend(cells.reshape(-1, side * side, width), f"{name}.attn", layer)
         answer = answer.view(batch, count, count, side, side, width).permute(0, 5, 1, 3, 2, 4)
         x = x + answer.reshape(padded.shape)[..., :height, :height]
-        x = conv_norm(x, f"{name}.local_conv", groups=width).permute(0, 2, 3, 1)
-        hidden = functional.gelu(affine(norm(x, f"{name}.mlp.norm"), f"{name}.mlp.fc1"))
-        return (x + affine(hidden, f"{name}.mlp.fc2")).permute(0, 3, 1, 2)
-
-    x = functional.gelu(conv_norm(pictures, "patch_embed.seq.0", stride=2))
-    x = conv_norm(x, "patch_embed.seq.2", stride=2)
-    for layer, depth in enumerate(DEPTHS):
-        for number in range(depth):
-            name = f"layers.{layer}.blocks.{number}"
-            x = inverted(x, name) if layer == 0 else block(x, name, layer)
-        if layer < 3:  # the last step keeps the size
-            x = merge(x, f"layers.{layer}.downsample", stride=1 if layer == 2 else 2)
-    x = functional.conv2d(x, get["neck.0.weight"]).permute(0, 2, 3, 1)
-    x = norm(x, "neck.1", 1e-6).permute(0, 3, 1, 2)
-    x = functional.conv2d(x, get["neck.2.weight"], padding=1).permute(0, 2, 3, 1)
-    return norm(x, "neck.3", 1e-6).permute(0, 3, 1, 2)
+        x = self.conv_norm(x, f"{name}.local_conv", groups=width).permute(0, 2, 3, 1)
+        hidden = functional.gelu(self.affine(self.norm(x, f"{name}.mlp.norm"), f"{name}.mlp.fc1"))
+        return (x + self.affine(hidden, f"{name}.mlp.fc2")).permute(0, 3, 1, 2)
 
 
 def offsets(side: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from pipelines.runtime.errors import UserError
 from pipelines.runtime.manifest import sha256_of
 from pipelines.runtime.memory import module_bytes
 from pipelines.segment import models
-from tests.pipelines.segment.published_mobile_sam import checkpoint, embed
+from tests.pipelines.segment.published_mobile_sam import Encoder, checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_the_checkpoint_is_loaded_as_its_own_code_computes(state, load):
     generator = torch.Generator().manual_seed(2)
     small = torch.randn(1, 3, 160, 160, generator=generator)  # the encoder takes any size; windows are padded
     with torch.inference_mode():
-        ours, reference = model.module.image_encoder(small), embed(state, small)
+        ours, reference = model.module.image_encoder(small), Encoder(state)(small)
     assert ours.shape == (1, 256, 10, 10)
     torch.testing.assert_close(ours, reference, atol=1e-4, rtol=1e-4)  # another order of the same sums
     assert ours.std() > 0.5

@@ -4,7 +4,7 @@ from segment_anything.modeling.image_encoder import Attention
 
 from pipelines.runtime.device import Placement
 from pipelines.segment.models import SamConfig, create_sam
-from pipelines.segment.speed import PROMPTS_CPU, FusedAttention, compute_dtype, fuse_attention, prompts_at_once
+from pipelines.segment.speed import FusedAttention, compute_dtype, fuse_attention
 
 TINY = SamConfig(
     image_size=96, width=16, depth=2, heads=2, window=5, global_blocks=(1,), out_channels=16, decoder_mlp=16
@@ -51,12 +51,3 @@ def test_an_encoder_with_fused_attention_keeps_its_answer_and_its_names():
 )
 def test_half_precision_is_float16(device, dtype, expected):
     assert compute_dtype(Placement(device, dtype, "errors.device_cuda")) == expected
-
-
-def test_prompts_are_batched_as_far_as_memory_goes():
-    sizes = {"cells": 64 * 64, "channels": 256, "dtype": torch.float16}
-    assert prompts_at_once("cpu", **sizes, free_bytes=0) == PROMPTS_CPU
-    many, few = (prompts_at_once("cuda", **sizes, free_bytes=gib << 30) for gib in (70, 2))
-    assert many == 256
-    assert 1 <= few < 64
-    assert prompts_at_once("cuda", **sizes, free_bytes=0) == 1
