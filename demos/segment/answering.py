@@ -151,7 +151,7 @@ def filled(asked: asking.Asked, shared: Shared, panel: Panel, made: Answer, obje
             made.picture.name,
             layers=result.layers(made.layers),
             encoder_ms=made.embedding.ms,
-            decoder_ms=made.ms if made.layer else None,
+            decoder_ms=made.ms if made.layer and made.decoded else None,
         ),
         panel.notes: result.refusals(made),
         panel.card: views.card(made.layer, ms=made.ms),

@@ -65,7 +65,6 @@ function write() {
   const pace = rate(), said = pace ? word("clock_rate", { n: count, rate: pace.toFixed(pace < 10 ? 1 : 0) }) : word("clock_answers", { n: count });
   tell(decoder, "clock_decoder", last, count ? said : word(last == null ? "clock_none" : "clock_stored"));
   turn(decoder, count * STEP_DEGREES);
-  $(".why").textContent = word("clock_why");
 }
 
 addEventListener("lucida-answer-ask", () => {

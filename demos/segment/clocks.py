@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _WORDS = (
     *("clock_encoder", "clock_decoder", "clock_wait", "clock_runs", "clock_once", "clock_stored", "clock_answers"),
-    *("clock_none", "clock_rate", "clock_ms", "clock_why"),
+    *("clock_none", "clock_rate", "clock_ms"),
 )
 
 

@@ -122,8 +122,8 @@ function paintNumber({ c, px }, { spot, width, height, ink, number }) {
 addEventListener("lucida-answer", ({ detail }) => {
   if (!element.isConnected || !chosen() || detail.picture !== nameOf(chosen())) return; // of another picture
   for (const [id, packed] of Object.entries(detail.layers || {})) {
-    if (packed) layers.set(Number(id), opened(packed));
-    else layers.delete(Number(id));
+    if (!packed) layers.delete(Number(id));
+    else if (layers.get(Number(id))?.packed.logits.data !== packed.logits.data) layers.set(Number(id), opened(packed));
   }
   if (detail.finger) takeFinger(detail);
   if (refusal && intake.told === refusal) tell((refusal = null));
