@@ -116,7 +116,7 @@ def numbers(masks: Masks, *, token: int) -> str:
     return framed(
         sentence("numbers_about"),
         _table(head, rows),
-        f'<div class="sg-formula">{word("numbers_ratio", strict=strict, loose=loose, ratio=ratio)}</div>',
+        f'<div class="sg-formula">{word("numbers_ratio", strict=f"{strict:,}", loose=f"{loose:,}", ratio=ratio)}</div>',
         sentence("numbers_iou_head", kind="sg-note"),
     )
 

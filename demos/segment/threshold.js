@@ -1,7 +1,7 @@
 // A threshold moved over the decoder's logits: the mask's edge where it stands, the edges one logit above and below,
 // and the area that each threshold would give. All of it is worked out here; the server is asked for nothing.
 // It runs behind heat.js and enlarge.js: the map under the lines is the heat map's.
-const cut = $(".cut"), told = $(".told"), slide = $(".slide input"), zero = $(".zero"), taker = $(".take"), tokens = $(".tokens"), curve = $(".curve svg");
+const cut = $(".cut"), slide = $(".slide input"), zero = $(".zero"), taker = $(".take"), tokens = $(".tokens"), curve = $(".curve svg");
 const contours = document.createElement("canvas");
 contours.className = "contours";
 contours.setAttribute("aria-hidden", "true");
@@ -9,16 +9,19 @@ plate.append(contours);
 plate.after(cut);
 all.before(tokens);
 const ORDER = [1, 2, 3, 0]; // the single mask last, as on the ladder
+const LONGEST = 640; // of the field: it is drawn anew for every step of the slider, and no page shows it much larger
 const OFFSET = 1, BINS = 240, PLANE = { left: 52, right: 426, top: 10, bottom: 146 };
-let all4 = null, cells = null, field = null, token = 0, counts = [], ends = [-1, 1], most = 1, drawing = 0, asked = 0;
+let all4 = null, cells = null, field = null, size = [0, 0], token = 0, counts = [], ends = [-1, 1], most = 1, drawing = 0, asked = 0, tried = null;
 
 async function takeLogits() {
   const value = props.value, ticket = ++asked;
-  cut.hidden = told.hidden = tokens.hidden = !value;
+  cut.hidden = tokens.hidden = !value;
   if (!value) { field = null; return; }
   const array = value.logits.data ? unpack(value.logits) : (await lucida.unpack(value.logits)).array;
   if (ticket !== asked) return;
   all4 = array;
+  if (tried) tellStage({ ...tried, live: true }); // what was only tried ends with the next answer
+  tried = null;
   slide.value = value.threshold;
   build();
   choose(value.token);
@@ -29,7 +32,9 @@ function choose(chosen) {
   const { place } = props.value, n = place.rows * place.columns;
   token = chosen;
   const grid = all4.subarray(token * n, (token + 1) * n);
-  field = enlarge(grid, place);
+  const scale = Math.min(1, LONGEST / Math.max(...place.size));
+  size = place.size.map((side) => Math.max(1, Math.round(side * scale)));
+  field = enlarge(grid, { ...place, size });
   cells = valid(grid, place);
   values = cells;
   measure({ range: null, signed: true });
@@ -74,12 +79,13 @@ function above(array, t) {
  * crossing lies on an edge between two neighbours, whose number tells it: 2 i to the right of pixel i, 2 i + 1 below it.
  */
 function contour(t) {
-  const [height, width] = props.value.place.size, next = new Map();
+  const [height, width] = size, next = new Map(), above = new Uint8Array(field.length);
+  for (let i = 0; i < field.length; i++) above[i] = field[i] > t ? 1 : 0;
   const join = (a, b) => { for (const [from, to] of [[a, b], [b, a]]) next.set(from, [...(next.get(from) || []), to]); };
   for (let y = 0; y + 1 < height; y++) {
     for (let x = 0, i = y * width; x + 1 < width; x++, i++) {
-      const a = field[i] > t, b = field[i + 1] > t, c = field[i + width + 1] > t, d = field[i + width] > t;
-      if (a === b && b === c && c === d) continue;
+      const a = above[i], b = above[i + 1], c = above[i + width + 1], d = above[i + width], corners = a + b + c + d;
+      if (corners === 0 || corners === 4) continue;
       const crossed = [[a !== b, 2 * i], [b !== c, 2 * i + 3], [c !== d, 2 * (i + width)], [d !== a, 2 * i + 1]].filter(([is]) => is);
       for (let k = 0; k + 1 < crossed.length; k += 2) join(crossed[k][1], crossed[k + 1][1]); // four are two short lines
     }
@@ -131,7 +137,7 @@ function move() {
 }
 function draw() {
   if (!field) return;
-  const t = Number(slide.value), [height, width] = props.value.place.size, context = contours.getContext("2d");
+  const t = Number(slide.value), [height, width] = size, context = contours.getContext("2d");
   const unit = (contours.clientWidth || width) / width, sharp = unit * (window.devicePixelRatio || 1), edge = contour(t);
   contours.width = Math.round(width * sharp);
   contours.height = Math.round(height * sharp);
@@ -150,6 +156,7 @@ const signed = (t) => (t > 0 ? "+" : "") + t.toFixed(2).replace("-", "−");
 
 function tell(t, length) {
   const [height, width] = props.value.place.size, total = field.length;
+  const moved = (areas) => ((areas[2] - areas[1]) / length) * (width / size[1]); // the band's area over the edge's length
   const areas = [t, t + OFFSET, t - OFFSET].map((limit) => above(field, limit));
   const strict = above(cells, t + OFFSET), loose = above(cells, t - OFFSET);
   const rows = [
@@ -157,7 +164,7 @@ function tell(t, length) {
     ["threshold_area", percent(areas[0] / total)],
     ["threshold_raised", word("threshold_from_to", { up: percent(areas[1] / total), down: percent(areas[2] / total) })],
     ["threshold_stability", loose ? word("threshold_ratio", { strict, loose, share: (strict / loose).toFixed(3) }) : word("threshold_nothing")],
-    ["threshold_moves", length ? word("threshold_px", { px: ((areas[2] - areas[1]) / length).toFixed(1), width, height }) : word("threshold_no_edge")],
+    ["threshold_moves", length ? word("threshold_px", { px: moved(areas).toFixed(1), width, height }) : word("threshold_no_edge")],
   ];
   $(".facts").replaceChildren(...rows.flatMap(([name, text]) => [made("dt", word(name)), made("dd", text)]));
   $(".slide output").textContent = signed(t);
@@ -205,7 +212,10 @@ function dragged(event) {
 }
 /** The stage draws the shown mask's edge at the threshold too, for as long as none is taken. */
 function dragging() {
-  if (token === props.value.token) tellStage({ threshold: Number(slide.value), live: true });
+  if (token === props.value.token) {
+    tried = { id: props.value.object, threshold: props.value.threshold };
+    tellStage({ threshold: Number(slide.value), live: true });
+  }
   move();
 }
 function tellStage(detail) {
@@ -219,7 +229,7 @@ curve.addEventListener("pointermove", (event) => { if (event.buttons) dragged(ev
 
 slide.addEventListener("input", dragging);
 zero.addEventListener("click", () => { slide.value = 0; dragging(); slide.focus(); });
-taker.addEventListener("click", () => tellStage({ threshold: Number(slide.value) }));
+taker.addEventListener("click", () => { tried = null; tellStage({ threshold: Number(slide.value) }); });
 
 function build() {
   tokens.replaceChildren(...ORDER.map((k) => {

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from demos.segment import attention_views, ladder_panel, levels, logit_files, logit_views, over_heat, threshold_panel
+from demos.segment import (
+    attention_views,
+    ladder_panel,
+    levels,
+    logit_files,
+    logit_views,
+    over_heat,
+    threshold_panel,
+)
 from demos.shell.arrays import pack
 from tests.browser import harness
 from tests.browser.test_components import patient_page
@@ -252,3 +260,88 @@ def test_the_ladder_in_chinese_on_a_phone(opened):
     assert fits(page)
     tops = [page.locator("#it .card").nth(i).bounding_box()["y"] for i in range(4)]
     assert tops[0] == tops[1] < tops[2] == tops[3]
+
+
+# --- where the decoder looks ---
+def strongest(page) -> str:
+    """What the heat map's keys read out first: the cell with the largest value."""
+    page.evaluate("document.activeElement.blur()")
+    page.locator("#it .lay").focus()
+    return page.locator("#it .read").inner_text()
+
+
+def test_layer_head_and_token_are_chosen_without_the_server(opened):
+    page = opened("sg_attention")
+    requests, said = asked(page), page.locator("#it .own .said")
+    expect(page.get_by_role("button", name="Mask 2")).to_have_attribute("aria-pressed", "true")
+    assert strongest(page) == "row 2, column 4: 0.5"  # the final layer, the mean of its two heads
+    page.locator("#it .head").select_option("1")
+    assert strongest(page) == "row 2, column 5: 1"
+    page.locator("#it .layer").select_option("0")
+    assert strongest(page) == "row 1, column 5: 1"
+    page.get_by_role("button", name="Click 1 (+)").click()
+    assert strongest(page) == "row 1, column 7: 1"
+    expect(said).to_contain_text("100.0 % of this attention lies on the picture")
+    page.get_by_role("button", name="Padding (no box)").click()
+    expect(said).to_contain_text("0.0 % of this attention lies on the picture")
+    page.get_by_role("button", name="Mask 2").click()
+    page.locator("#it .layer").select_option("1")
+    page.locator("#it .head").select_option("all")
+    assert requests == []
+
+
+def test_the_marks_lie_on_the_map_where_they_were_set(opened):
+    page = opened("sg_attention")
+    plate, plus = (page.locator(f"#it {name}").bounding_box() for name in (".plate", ".marks .plus"))
+    middle = [plus["x"] + plus["width"] / 2 - plate["x"], plus["y"] + plus["height"] / 2 - plate["y"]]
+    assert middle == pytest.approx([90.5 / WIDE * plate["width"], 60.5 / HIGH * plate["height"]], abs=1)
+
+
+def test_attention_in_chinese_on_a_phone(opened):
+    page = opened("sg_attention")
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.evaluate("speak('zh-CN')")
+    expect(page.get_by_role("button", name="点击 1（+）")).to_be_visible()
+    assert page.locator("#it .layer option").all_inner_texts() == ["双向层 1", "最后的注意力"]
+    assert fits(page)
+
+
+# --- a logit as a product ---
+def pointed(page, row: int, column: int) -> None:
+    box = page.locator("#it .plate").bounding_box()
+    scale = box["width"] / WIDE
+    page.mouse.move(box["x"] + (column + 0.5) * CELL * scale, box["y"] + (row + 0.5) * CELL * scale)
+
+
+def test_the_product_follows_the_pointer_and_the_keys(opened):
+    page = opened("sg_pixel")
+    requests, said, terms = asked(page), page.locator("#it .sum .said"), page.locator("#it .terms > span:not(.head)")
+    expect(said).to_contain_text("5.29 is above 0")  # under the click: 6 - sqrt(1/2)
+    pointed(page, 10, 21)
+    expect(said).to_contain_text("−0.52 is not above 0")  # 6 - hypot(0.5, 6.5)
+    assert terms.all_inner_texts()[:10] == ["1", "6.00", "1.00", "6.00", "", "2", "1.00", "−6.52", "−6.52", ""]
+    page.mouse.move(1, 1)
+    expect(said).to_contain_text("−0.52")  # it stays when the pointer leaves
+    page.locator("#it .lay").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("#it .formula")).to_contain_text("at cell (31, 20)")  # from the largest value, one up
+    assert requests == []
+
+
+def test_another_token_gives_another_map(opened):
+    page = opened("sg_pixel")
+    pointed(page, 10, 21)
+    page.get_by_role("button", name="Mask 3").click()
+    pointed(page, 10, 22)
+    expect(page.locator("#it .sum .said")).to_contain_text("1.48 is above 0")  # 9 - hypot(0.5, 7.5)
+    expect(page.locator("#it .read")).to_contain_text(": 1.48")  # the map is the product too
+    page.get_by_role("button", name="Mask 2 · shown").click()
+
+
+def test_the_product_in_chinese_on_a_phone(opened):
+    page = opened("sg_pixel")
+    page.set_viewport_size({"width": 375, "height": 812})
+    page.evaluate("speak('zh-CN')")
+    expect(page.locator("#it .sum .said")).to_contain_text("换算成概率")
+    assert fits(page)
