@@ -33,8 +33,6 @@ as `asked.name`; the stage drops it if another one is on screen. A layer stays u
   with an undo step and `.input`. With {live: true} a threshold is only drawn, for as long as a slider is dragged.
 - `lucida-object-add`, to the stage: {marks, token?, name?}, or a list of such, become further objects; one that is
   empty makes room.
-- `lucida-layer`, from the stage: {id, layer, threshold, from} when the chosen object's layer changes (layer null: it
-  has none); `lucida-layer-ask` makes it say so again.
 - `lucida-answer`, from the clocks: each answer as it arrived; `lucida-answer-ask` repeats the last one.
 """
 

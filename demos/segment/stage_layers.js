@@ -7,7 +7,7 @@ const objects = (value = chosen()) => (value?.objects?.length ? value.objects : 
 const activeAt = (value = chosen()) => clamp(value?.active || 0, 0, objects(value).length - 1);
 const active = (value = chosen()) => objects(value)[activeAt(value)];
 const layers = new Map(); // object's id, or FINGER_LAYER: what layer.js draws it from
-let live = null; // {id, threshold}: while a slider outside is dragged
+let live = null; // {id, threshold, of: the objects then}: while a slider outside is dragged
 let newest = 0; // the highest id that an object of this picture has had
 let begun = false, refusal = null; // what is told of the last answer, if it was a refusal
 
@@ -31,10 +31,9 @@ own.fresh = () => {
 };
 own.shown = () => {
   newest = Math.max(newest, ...objects().map((each) => each.id));
-  if (live && live.id !== active().id) live = null;
+  if (live && live.of !== chosen()?.objects) live = null;
   fill();
   writeObjects();
-  sayLayer();
 };
 
 // --- what the stage shows ---
@@ -68,7 +67,7 @@ function fill() {
   painted = named;
   const [width, height] = all.length ? [all[0].width, all[0].height] : [1, 1];
   if (sheetOfFills.width !== width || sheetOfFills.height !== height) Object.assign(sheetOfFills, { width, height });
-  sheetOfFills.getContext("2d").putImageData(fills(all.filter((each) => each.width === width && each.height === height), width, height), 0, 0);
+  sheetOfFills.getContext("2d").putImageData(fills(all, width, height), 0, 0);
   paint();
 }
 const serials = new WeakMap();
@@ -129,25 +128,14 @@ addEventListener("lucida-answer", ({ detail }) => {
   if (refusal && intake.told === refusal) tell((refusal = null));
   if (detail.refused) tell((refusal = { en: detail.refused, zh: detail.refused }), {}, true);
   fill();
-  sayLayer();
 });
 
-// --- panels: what they are told, and what they may change ---
-let said = "";
-function sayLayer(again = false) {
-  const object = active(), layer = (object.marks?.length && layers.get(object.id)) || null;
-  const detail = { id: object.id, layer: layer?.packed || null, threshold: object.threshold || 0, from: element };
-  const name = [detail.id, detail.threshold, layer ? serialOf(layer.packed) : 0].join();
-  if (name === said && !again) return;
-  said = name;
-  dispatchEvent(new CustomEvent("lucida-layer", { detail }));
-}
-addEventListener("lucida-layer-ask", () => { if (element.isConnected && chosen()) sayLayer(true); });
+// --- what panels may change ---
 addEventListener("lucida-object", ({ detail }) => {
   if (!element.isConnected || !settled()) return;
   const { id = active().id, live: dragging, ...patch } = detail;
   if (dragging) {
-    live = { id, threshold: Number(patch.threshold) || 0 };
+    live = { id, threshold: Number(patch.threshold) || 0, of: chosen().objects };
     return fill();
   }
   live = null;

@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+from functools import lru_cache
 
 import gradio as gr
 import numpy as np
@@ -11,6 +12,7 @@ from demos.segment.clocks import Clocks, answer, encoding, layer
 from demos.segment.stage import Asked, Stage, wire_finger
 from demos.shell import jobs
 from pipelines.runtime.errors import UserError
+from pipelines.runtime.pictures import open_picture
 from pipelines.segment.marks import Prompt
 from pipelines.segment.masks import Masks
 from tests.browser import harness
@@ -39,6 +41,12 @@ def made_up(x: float, y: float, full_size: tuple[int, int]) -> Masks:
     )  # fmt: skip
 
 
+@lru_cache(maxsize=2)
+def pixels_of(path) -> np.ndarray:
+    """Opened once: 16 megapixels take a second."""
+    return open_picture(path).pixels
+
+
 def middle(marks: list[dict]) -> tuple[float, float] | None:
     """Where the disc of these marks lies: at the last point that belongs, else in the middle of the box."""
     points = [mark for mark in marks if mark["kind"] == "point" and mark["label"] == 1]
@@ -53,7 +61,7 @@ def on_marks(asked: Asked | None, lang):
         yield "null", None
         return
     yield gr.skip(), encoding(asked.name)
-    pixels = asked.open().pixels
+    pixels = pixels_of(asked.path)
     layers, under = {}, []
     for each in asked.objects:
         place = middle(each["marks"])
@@ -66,7 +74,7 @@ def on_marks(asked: Asked | None, lang):
 
 def on_finger(asked: Asked | None, lang):
     GATE.wait(20)
-    pixels = asked.open().pixels
+    pixels = pixels_of(asked.path)
     x, y = asked.finger
     FINGERS.append(((x, y), tuple(pixels[y, x].tolist())))
     if y == 0:
