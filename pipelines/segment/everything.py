@@ -6,6 +6,7 @@ here they work on the numbers of a finished ``GridPass``, so that a threshold mo
 model, picture and thresholds the same candidates are left, in the same order.
 """
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -219,7 +220,25 @@ def _cleaned(grid: GridPass, indices: list[int], min_area: int) -> dict[int, np.
 
 
 def _clean(mask: np.ndarray, min_area: float) -> tuple[np.ndarray, bool]:
-    """A mask without small holes and islands, by the library, and whether anything changed."""
-    filled, had_holes = remove_small_regions(mask, min_area, mode="holes")
-    whole, had_islands = remove_small_regions(filled, min_area, mode="islands")
-    return whole, had_holes or had_islands
+    """A mask (h, w) without small holes and islands, by the library, and whether anything changed."""
+    around = _around(mask, min_area)
+    filled, had_holes = remove_small_regions(mask[around], min_area, mode="holes")
+    cleaned, had_islands = remove_small_regions(filled, min_area, mode="islands")
+    if not (had_holes or had_islands):
+        return mask, False
+    whole = mask.copy()
+    whole[around] = cleaned
+    return whole, True
+
+
+def _around(mask: np.ndarray, min_area: float) -> tuple[slice, slice]:
+    """The part of a picture that decides what ``_clean`` does: the mask's box and a margin.
+
+    Ground that goes on beyond the margin holds at least all of it along one side of the box, which is made not to be
+    small: min_area pixels.
+    """
+    if not mask.any():
+        return slice(None), slice(None)
+    x0, y0, x1, y1 = box_of(mask).astype(int)
+    above, beside = math.ceil(min_area / (x1 + 1 - x0)), math.ceil(min_area / (y1 + 1 - y0))
+    return slice(max(y0 - above, 0), y1 + 1 + above), slice(max(x0 - beside, 0), x1 + 1 + beside)

@@ -223,6 +223,22 @@ def test_cleaning_takes_specks_away_and_what_became_a_copy_goes(funnel_grid):
     assert found.counts["small"] == 2
 
 
+@pytest.mark.parametrize("min_area", [1, 2, 5, 20, 100, 2000, 7.5])
+def test_cleaning_looks_at_a_part_and_does_what_the_library_does_to_the_whole(min_area):
+    rng = np.random.default_rng(int(min_area))
+    for _ in range(60):
+        mask = np.zeros((40, 50), dtype=bool)
+        for _ in range(rng.integers(0, 8)):
+            y, x, height, width = rng.integers((0, 0, 1, 1), (40, 50, 40, 50))
+            mask[y : y + height, x : x + width] ^= rng.random() < 0.9
+        mask ^= (rng.random((40, 50)) < 0.01) & mask.any()
+        filled, had_holes = everything.remove_small_regions(mask, min_area, mode="holes")
+        whole, had_islands = everything.remove_small_regions(filled, min_area, mode="islands")
+        ours, touched = everything._clean(mask, min_area)
+        assert np.array_equal(ours, whole)
+        assert touched == (had_holes or had_islands)
+
+
 def test_an_earlier_funnel_spares_looking_again_and_changes_nothing(grid, monkeypatch):
     wanted = Thresholds(0.15, 0.3, 0.7, min_area=9)
     before = everything.filter(grid, Thresholds(0.1, 0.3, 0.7, min_area=9))
