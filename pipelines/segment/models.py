@@ -300,13 +300,16 @@ def with_memory(sam: Sam) -> Sam:
 def wrap(model_id: str, module: nn.Module, *, placement: Placement, family: str = "sam") -> SegmentModel:
     """Move a filled module to its device and number format (see ``SegmentModel``); on a GPU, fuse its attention.
 
-    SAM 2 has fused attention already, MobileSAM too.
+    SAM 2 has fused attention and safe norms already, MobileSAM fused attention. On a CPU nothing is exchanged, so that
+    the masks are the library's to the bit.
     """
     dtype = speed.compute_dtype(placement)
     encoder = module.vision_encoder if family == "sam2" else module.image_encoder
     if placement.device == "cuda" and isinstance(encoder, ImageEncoderViT):
         speed.fuse_attention(encoder)
     for part in (encoder, module.mask_decoder):
+        if dtype != torch.float32:
+            speed.fuse_norms(part)
         part.to(dtype)
     module = module.to(device=placement.device).eval().requires_grad_(False)
     return SegmentModel(model_id, family, module, placement.device, dtype)

@@ -1,10 +1,11 @@
 import pytest
 import torch
+from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.image_encoder import Attention
 
 from pipelines.runtime.device import Placement
 from pipelines.segment.models import SamConfig, create_sam
-from pipelines.segment.speed import FusedAttention, compute_dtype, fuse_attention
+from pipelines.segment.speed import FusedAttention, FusedNorm2d, compute_dtype, fuse_attention, fuse_norms
 
 TINY = SamConfig(
     image_size=96, width=16, depth=2, heads=2, window=5, global_blocks=(1,), out_channels=16, decoder_mlp=16
@@ -38,6 +39,27 @@ def test_an_encoder_with_fused_attention_keeps_its_answer_and_its_names():
     assert all(isinstance(block.attn, FusedAttention) for block in encoder.blocks)
     assert list(encoder.state_dict()) == names
     torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)  # sums in another order, two blocks deep
+
+
+def test_fused_norms_equal_the_librarys_and_do_not_overflow_in_half_precision():
+    norm = randomised(LayerNorm2d(8))
+    x = 300 * torch.randn(2, 8, 3, 4)
+    with torch.inference_mode():
+        exact = norm(x)
+        torch.testing.assert_close(FusedNorm2d(norm)(x), exact, atol=1e-5, rtol=1e-4)
+        half = norm.half()
+        torch.testing.assert_close(FusedNorm2d(half)(x.half()).float(), exact, atol=1e-2, rtol=1e-2)
+        assert (half(x.half()).float() - exact).abs().max() > 0.1  # the library's own: what this is for
+
+
+def test_every_norm_of_encoder_and_decoder_is_exchanged():
+    sam = create_sam(TINY)
+    names = list(sam.state_dict())
+    for part in (sam.image_encoder, sam.mask_decoder):
+        fuse_norms(part)
+        assert not any(isinstance(module, LayerNorm2d) for module in part.modules())
+    assert sum(isinstance(module, FusedNorm2d) for module in sam.modules()) == 3
+    assert list(sam.state_dict()) == names
 
 
 @pytest.mark.parametrize(
