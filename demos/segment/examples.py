@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "examples"
-OFFERED = ("cat", "breakfast", "bee", "coffee", "citrus", "coins", "butterfly", "astronaut", "rocket")
-MARKS = {"objects": [{"id": 1, "marks": [{"kind": "point", "x": 200, "y": 150, "label": 1}]}], "active": 0}
+OFFERED = ("breakfast", "coffee", "rocket", "coins", "photographer", "astronaut", "citrus", "raccoon", "cat")
+MARKS = {"objects": [{"id": 1, "marks": [{"kind": "point", "x": 230, "y": 288, "label": 1}]}], "active": 0}
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def visitor(app_server) -> Visitor:
 
 @pytest.fixture(scope="module")
 def picture(visitor) -> dict:
-    return visitor.upload(examples.offered()[0].path.read_bytes(), "cat.jpg")
+    return visitor.upload(examples.find("cat").path.read_bytes(), "cat.jpg")
 
 
 def call(visitor, picture, **given):
