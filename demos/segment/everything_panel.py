@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from demos.segment import everything_views, parts, views
+from demos.segment import answer, everything_views, parts, views
 from demos.segment.funnel import Funnel, Sieve
 from demos.shell import jobs, links, sessions
 from demos.shell.results import milliseconds
@@ -19,6 +19,7 @@ from demos.shell.words import say, spans, t
 from pipelines.runtime.errors import UserError
 
 if TYPE_CHECKING:
+    from demos.segment.stage import Asked
     from pipelines.segment.everything import GridPass
 
 SIDES, SIDE = (8, 16, 32), 16
@@ -67,17 +68,18 @@ def lay_out(page, shared: parts.Shared) -> Panel:
 
 
 def _wire(page, shared: parts.Shared, panel: Panel, *, go, stop, as_coco) -> None:
-    def on_everything(answered, side, lang, request: gr.Request):
-        yield from found(shared, panel, answered=answered, side=side, request=request)
+    def on_everything(stage, model, side, lang, request: gr.Request):
+        yield from found(panel, stage, model=model, side=side, request=request)
 
     outputs = [panel.status, panel.funnel]
     handler = jobs.long(on_everything, status=panel.status)
-    running = go.click(handler, [shared.answered, panel.side, page.lang], outputs, **jobs.LONG)
+    running = go.click(handler, [shared.stage, shared.model, panel.side, page.lang], outputs, **jobs.LONG)
     jobs.wire_stop(stop, [running], status=panel.status)
     panel.funnel.edit(
         jobs.short(on_small), [panel.funnel, page.lang], panel.funnel, **jobs.SHORT, trigger_mode="always_last"
     )
-    shared.answered.change(jobs.short(on_answer), [panel.funnel, page.lang], outputs, **jobs.SHORT)
+    inputs = [shared.answered, panel.funnel, page.lang]
+    shared.answered.change(jobs.short(on_answer), inputs, outputs, **jobs.SHORT, trigger_mode="always_last")
     address = gr.Textbox("", visible="hidden")
     made = as_coco.click(jobs.short(on_coco), [panel.funnel, page.lang], address, **jobs.SHORT)
     made.success(None, address, None, js=_FETCH, **links.PRIVATE)
@@ -90,25 +92,42 @@ def read_side(side) -> int:
     return int(side)
 
 
-def found(shared: parts.Shared, panel: Panel, *, answered: str, side, request: gr.Request) -> Generator:
+def found(panel: Panel, stage: Asked | None, *, model, side, request: gr.Request) -> Generator:
     """Updates for the panel: how far the pass is, then the funnel. Each batch of points is one turn of the device."""
+    side = read_side(side)
+    if stage is None:
+        raise UserError("errors.picture_missing")
+    yield {panel.status: spans("segment.everything_first")}
+    shown, model_id = answer.pictured(stage, request), parts.chosen(model)
+    embedding = yield from _encoded(panel, shown, model_id, request)
     from pipelines.segment.grid import Progress, grid_pass
 
-    side = read_side(side)
-    yield {panel.status: spans("segment.everything_first")}
-    embedding = parts.embedding(answered, shared, request)
-    model, shown = parts.model(answered, shared, request), parts.picture(answered, shared, request)
-    for item in jobs.steps(grid_pass(model, embedding, side=side)):
+    for item in jobs.steps(grid_pass(parts.load(model_id), embedding, side=side)):
         if isinstance(item, Progress):
             left = milliseconds(item.ms * (item.total - item.done) / item.done)
             yield {panel.status: spans("segment.everything_step", done=item.done, total=item.total, left=left)}
-    if (now := sessions.of(request).get(parts.PICTURE)) is None or now.name != shown.name:
+    if sessions.of(request).get(parts.PICTURE) is not shown:
         yield {panel.status: spans("segment.everything_other")}
         return
     value = _kept(item, shown, request)
     times = {"time": milliseconds(item.ms), "each": milliseconds(item.ms / item.batches)}
     said = spans("segment.everything_done", points=len(item.points), count=len(item), **times)
     yield {panel.status: said, panel.funnel: value}
+
+
+def _encoded(panel: Panel, shown: parts.Pictured, model_id: str, request: gr.Request) -> Generator:
+    """The picture's embedding as this generator's return value; encoded block by block where nobody did so before."""
+    if (known := parts.encoded(shown, model_id, request)) is not None:
+        return known
+    from pipelines.runtime.pictures import open_picture
+    from pipelines.segment.watched import Block, encode_blocks
+
+    pixels = open_picture(shown.path).pixels
+    for item in jobs.steps(encode_blocks(parts.load(model_id), pixels, picture=shown.sha256)):
+        if isinstance(item, Block):
+            yield {panel.status: views.encoding(item.done + 1, item.total)}
+    parts.keep_embedding(item, request)
+    return item
 
 
 def _kept(grid: GridPass, shown: parts.Pictured, request: gr.Request) -> dict:
@@ -122,11 +141,11 @@ def _kept(grid: GridPass, shown: parts.Pictured, request: gr.Request) -> dict:
     return value
 
 
-def on_answer(sieve: Sieve | None, lang, request: gr.Request):
-    """Another picture on the stage: the masks of the one before go."""
+def on_answer(answered, sieve: Sieve | None, lang, request: gr.Request):
+    """Another picture on the stage, or none: the masks of the one before go."""
     session = sessions.of(request)
     shown = session.get(parts.PICTURE)
-    if sieve is None or shown is None or sieve.sent.get("name") == shown.name:
+    if sieve is None or (answered and (shown is None or sieve.sent.get("name") == shown.name)):
         return gr.skip(), gr.skip()
     session.put(PASS, None, nbytes=0)
     return "", None

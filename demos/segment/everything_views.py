@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import secrets
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,12 @@ from demos.shell import arrays
 from demos.shell.components import door
 
 if TYPE_CHECKING:
-    from pipelines.segment.everything import Funnel, GridPass
+    from pipelines.segment.everything import Funnel, GridPass, Thresholds
 
 NUMBERS, PICTURE = "everything.npz", "everything.jpg"  # of the stored result
 LONGEST_CELLS = 128  # of a mask on the page: finer ones are drawn coarser; filters and exports use them as they are
-START = {"iou": 0.88, "stability": 0.95, "nms": 0.7, "min_area": 0}  # where the sliders begin: the library's defaults
-LIMITS = tuple(START)
+LIMITS = ("iou", "stability", "nms", "min_area")
+FEW = 5  # where the library's thresholds leave fewer masks, the sliders begin lower
 KEPT, SMALL = 0, 4  # in `Funnel.reasons`
 
 
@@ -66,8 +67,30 @@ def candidates(grid: GridPass) -> Candidates:
         extent=np.array(grid.frame.extent) / block,
         numbers=np.column_stack([grid.iou, grid.stability, grid.boxes, pixels, places]).astype(np.float32),
         size=np.array(grid.size),
-        limits=np.array([START[name] for name in LIMITS], np.float64),
+        limits=np.array([getattr(start(grid), name) for name in LIMITS], np.float64),
     )
+
+
+def start(grid: GridPass) -> Thresholds:
+    """Where the sliders begin: the library's thresholds, which were chosen for a full-size SAM.
+
+    A small model says lower scores of its masks. Where too little would be left, the best eighth by predicted IoU
+    passes the first filter, and the more stable half of these the second.
+    """
+    from pipelines.segment.everything import Thresholds, filter
+
+    library = Thresholds()
+    if len(filter(grid, library).kept) >= FEW:
+        return library
+    iou = min(_two_digits(np.quantile(grid.iou, 7 / 8)), library.iou)
+    stability = grid.stability[(grid.iou > iou) & np.isfinite(grid.stability)]
+    median = _two_digits(np.median(stability)) if len(stability) else 0.0
+    return replace(library, iou=iou, stability=min(median, library.stability))
+
+
+def _two_digits(value: float) -> float:
+    """Rounded down, so that what has the value passes."""
+    return max(math.floor(value * 100) / 100, 0.0)
 
 
 def thinned(grid: GridPass) -> int:

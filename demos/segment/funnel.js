@@ -4,6 +4,7 @@
 const none = $(".none"), all = $(".all"), said = $(".said"), stages = $(".stages"), sum = $(".sum"), listed = $(".listed"), told = $(".told");
 const STAGES = ["grid", "iou", "stability", "nms", "small", "kept"]; // a stage's place is the reason that it gives
 const LIMITS = { iou: "iou", stability: "stability", nms: "nms", small: "min_area" };
+const LIBRARY = { iou: 0.88, stability: 0.95 }; // segment_anything's own thresholds
 const FIELDS = 9; // of a candidate: predicted IoU, stability; box (4) and area in pixels; its point as shares (2)
 let pass = null, limits = null, result = null; // what the model gave, the sliders, what `sift` made of both
 let small = null; // Python's answer to the last slider
@@ -140,6 +141,7 @@ function write() {
   writeStages();
   keep.textContent = word("funnel_keep");
   reset.textContent = word("funnel_reset");
+  $(".lowered").textContent = Object.keys(LIBRARY).some((name) => pass.thresholds[name] < LIBRARY[name]) ? word("funnel_lowered", LIBRARY) : "";
   reset.disabled = Object.keys(limits).every((name) => limits[name] === pass.thresholds[name]);
   $("canvas").setAttribute("aria-label", word("funnel_canvas"));
   list();

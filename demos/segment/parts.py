@@ -143,11 +143,10 @@ def layers(answered: str, shared: Shared, request: gr.Request) -> tuple[Layer, .
 
 def layer(answered: str, shared: Shared, request: gr.Request) -> Layer:
     """The object that is chosen; it has masks. Raises UserError where it has no mark yet."""
-    place = _kept(ACTIVE, answered, shared, request)
-    shown = layers(answered, shared, request)[place]
-    if shown.masks is None:
+    place, these = _kept(ACTIVE, answered, shared, request), layers(answered, shared, request)
+    if not these or these[place].masks is None:
         raise UserError("segment.mark_first")
-    return shown
+    return these[place]
 
 
 def masks(answered: str, shared: Shared, request: gr.Request) -> Masks:

@@ -113,9 +113,9 @@ def steps(generator: Generator) -> Generator:
     return runtime.turns.steps(runtime.placement.device, generator)
 
 
-def status_line(**kwargs) -> gr.HTML:
-    """A line that says how a long job is going; screen readers hear it."""
-    return gr.HTML("", elem_classes="lucida-status", **kwargs)
+def status_line(said: str = "", **kwargs) -> gr.HTML:
+    """A line that says how a long job is going, first with this HTML; screen readers hear it."""
+    return gr.HTML(said, elem_classes="lucida-status", **kwargs)
 
 
 def wire_stop(stop: gr.Button, running: Sequence, *, status: gr.HTML) -> None:

@@ -51,7 +51,9 @@ SETTINGS = [(i, s, n) for i in (0, 0.55, 0.88, 1) for s in (0, 0.8, 0.95) for n 
 
 
 def test_the_browser_filters_as_the_pipeline_does(script, grid):
-    body = UNPACKED + "return values.settings.map(([iou, stability, nms]) => plain(sift(all, { iou, stability, nms })));"
+    body = (
+        UNPACKED + "return values.settings.map(([iou, stability, nms]) => plain(sift(all, { iou, stability, nms })));"
+    )
     answers = script(body, {**sent(grid), "settings": SETTINGS})
     kept_at = set()
     for (iou, stability, nms), answer in zip(SETTINGS, answers, strict=True):
@@ -78,7 +80,7 @@ def test_the_last_filter_is_put_on_top(script, grid):
 
 
 MASKS = """
-  const masks = { bits: Uint8Array.from(values.bits), rows: values.rows, columns: values.columns, extent: values.extent };
+  const { rows, columns, extent } = values, masks = { bits: Uint8Array.from(values.bits), rows, columns, extent };
 """
 
 

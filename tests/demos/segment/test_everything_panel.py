@@ -8,13 +8,14 @@ from urllib.parse import unquote
 import gradio as gr
 import numpy as np
 import pytest
+from PIL import Image
 from pycocotools import mask as coco_mask
 
-from demos.segment import everything_panel, parts
+from demos.segment import answer, everything_panel, parts
 from demos.segment.funnel import Sieve
+from demos.segment.stage import Asked
 from demos.shell import sessions
 from pipelines.runtime.errors import UserError
-from pipelines.segment import prompt
 from pipelines.segment.everything import Thresholds, filter
 from tests.pipelines.segment.conftest import make_model, make_picture
 
@@ -37,25 +38,31 @@ def model():
 
 
 @pytest.fixture
-def visitor(model, monkeypatch):
-    """A session with an answered picture of 90 x 120 pixels, named "one"."""
+def visitor(model, monkeypatch, tmp_path):
+    """A session with a picture of 90 x 120 pixels on the stage, named "one"."""
     request = SimpleNamespace(session_hash=f"everything-{id(monkeypatch)}")
-    pixels = make_picture(90, 120)
+    request.stage = on_stage(make_picture(90, 120), tmp_path)
     monkeypatch.setattr(parts, "load", lambda model_id: model)
-    show(request, model, pixels)
+    monkeypatch.setattr(parts, "chosen", lambda model_id: model.id)
     yield request
     sessions.forget(request)
 
 
-def show(request, model, pixels, *, name: str = "one") -> None:
-    shown = parts.Pictured(name=name, path=None, sha256=name * 4, small=pixels, full_size=pixels.shape[:2])
-    sessions.of(request).put(parts.PICTURE, shown, nbytes=1)
-    parts.keep_embedding(prompt.encode(model, pixels), request)
-    parts.keep(request, name, (), 0)
+@pytest.fixture
+def other(tmp_path):
+    """Another picture on the stage."""
+    return on_stage(make_picture(60, 60, seed=5), tmp_path, "two")
 
 
-def run(laid_out, visitor, *, side=8, answered="one") -> list[dict]:
-    return list(everything_panel.found(laid_out.shared, laid_out.panel, answered=answered, side=side, request=visitor))
+def on_stage(pixels, folder, name: str = "one") -> Asked:
+    """The picture as a file on the stage, without a mark."""
+    path = folder / f"{name}.png"
+    Image.fromarray(pixels).save(path)
+    return Asked(name=name, path=path, objects=[], active=0)
+
+
+def run(laid_out, visitor, *, side=8) -> list[dict]:
+    return list(everything_panel.found(laid_out.panel, visitor.stage, model="", side=side, request=visitor))
 
 
 def sieve(value: dict, **limits) -> Sieve:
@@ -65,8 +72,8 @@ def sieve(value: dict, **limits) -> Sieve:
 def test_a_pass_tells_how_far_it_is_and_gives_the_funnel(laid_out, visitor):
     panel, updates = laid_out.panel, run(laid_out, visitor, side=16)
     said = [update[panel.status] for update in updates]
-    assert [place for place, text in enumerate(said) if "of 256 points" in text] == [1, 2, 3, 4]
-    assert [panel.funnel in update for update in updates] == [False] * 5 + [True]
+    assert sum("of 256 points" in text for text in said) == 4
+    assert [panel.funnel in update for update in updates] == [False] * (len(updates) - 1) + [True]
     value = updates[-1][panel.funnel]
     assert value["name"] == "one"
     assert value["masks"]["shape"][0] == 768
@@ -80,26 +87,39 @@ def test_a_grid_that_is_not_offered_is_refused(laid_out, visitor, side):
 
 
 def test_without_a_picture_it_says_so(laid_out, visitor):
+    visitor.stage = None
     with pytest.raises(UserError, match="picture_missing"):
-        run(laid_out, visitor, answered="")
+        run(laid_out, visitor)
 
 
-def test_a_pass_of_a_picture_that_has_gone_is_dropped(laid_out, visitor, model):
-    steps = everything_panel.found(laid_out.shared, laid_out.panel, answered="one", side=8, request=visitor)
+def test_the_picture_is_encoded_once(laid_out, visitor, model, monkeypatch):
+    run(laid_out, visitor)
+    monkeypatch.setattr(parts, "keep_embedding", lambda *given: pytest.fail("encoded again"))
+    assert laid_out.panel.funnel in run(laid_out, visitor)[-1]
+
+
+def test_a_pass_of_a_picture_that_has_gone_is_dropped(laid_out, visitor, other):
+    steps = everything_panel.found(laid_out.panel, visitor.stage, model="", side=8, request=visitor)
     next(steps), next(steps)
-    show(visitor, model, make_picture(60, 60, seed=5), name="two")
+    answer.pictured(other, visitor)
     *_, last = steps
     assert laid_out.panel.funnel not in last
     assert sessions.of(visitor).get(everything_panel.PASS) is None
 
 
-def test_another_picture_empties_the_funnel_and_the_same_one_does_not(laid_out, visitor, model):
+def test_another_picture_empties_the_funnel_and_the_same_one_does_not(laid_out, visitor, other):
     value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
-    assert everything_panel.on_answer(sieve(value), "en", visitor) == (gr.skip(), gr.skip())
-    show(visitor, model, make_picture(60, 60, seed=5), name="two")
-    assert everything_panel.on_answer(sieve(value), "en", visitor) == ("", None)
+    assert everything_panel.on_answer("a", sieve(value), "en", visitor) == (gr.skip(), gr.skip())
+    answer.pictured(other, visitor)
+    assert everything_panel.on_answer("b", sieve(value), "en", visitor) == ("", None)
     with pytest.raises(UserError, match="everything_run_first"):
         everything_panel.on_coco(sieve(value), "en", visitor)
+
+
+def test_a_picture_taken_away_empties_the_funnel(laid_out, visitor):
+    value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
+    assert everything_panel.on_answer("", sieve(value), "en", visitor) == ("", None)
+    assert everything_panel.on_answer("", None, "en", visitor) == (gr.skip(), gr.skip())
 
 
 def test_the_last_filter_is_the_pipelines(laid_out, visitor):

@@ -1,6 +1,7 @@
 """A grid pass on its way to the page."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -41,6 +42,24 @@ def test_the_page_gets_every_mask_and_every_number(tmp_path):
     assert sent["cells"] == {"rows": 22, "columns": 32, "extent": [21.5, 32.0]}
     assert (sent["width"], sent["height"], sent["full"]) == (192, 129, [258, 384])
     assert json.dumps(sent)  # it can travel
+
+
+def test_sliders_begin_at_the_librarys_thresholds_or_where_something_is_left():
+    grid = hand_grid.grid(8)
+    sure = replace(grid, iou=grid.iou / 10 + 0.9, stability=np.ones_like(grid.stability))
+    assert everything_views.start(sure) == Thresholds()
+    humble = replace(grid, iou=grid.iou / 2, stability=grid.stability / 3)
+    begun = everything_views.start(humble)
+    assert begun.iou < 0.88 and begun.stability < 0.95 and begun.nms == 0.7
+    left = filter(humble, begun).counts
+    assert 0 < left["nms"] <= left["stability"] <= left["iou"] <= len(grid) / 6
+    assert begun.iou == round(begun.iou, 2)  # a place of the slider
+
+
+def test_a_pass_of_empty_masks_has_a_start_too():
+    grid = hand_grid.grid()
+    nothing = replace(grid, stability=np.full_like(grid.stability, np.nan), iou=np.zeros_like(grid.iou))
+    assert everything_views.start(nothing).stability == 0
 
 
 def test_names_of_files_cannot_be_guessed(tmp_path):
