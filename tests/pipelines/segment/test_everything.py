@@ -239,6 +239,17 @@ def test_cleaning_looks_at_a_part_and_does_what_the_library_does_to_the_whole(mi
         assert touched == (had_holes or had_islands)
 
 
+@pytest.mark.parametrize("min_area", [49, 51, 199, 250, 251, 751])
+def test_ground_that_goes_on_beyond_the_part_is_not_taken_for_a_hole(min_area):
+    """A band across the picture: the ground above it has 250 pixels, that below 750."""
+    band = np.zeros((40, 50), dtype=bool)
+    band[5:25] = True
+    for mask in (band, band[::-1], band.T, band.T[:, ::-1]):
+        ours, touched = everything._clean(mask, min_area)
+        assert touched == (min_area > 250)
+        assert ours.sum() == 1000 + 250 * (min_area > 250) + 750 * (min_area > 750)
+
+
 def test_an_earlier_funnel_spares_looking_again_and_changes_nothing(grid, monkeypatch):
     wanted = Thresholds(0.15, 0.3, 0.7, min_area=9)
     before = everything.filter(grid, Thresholds(0.1, 0.3, 0.7, min_area=9))
