@@ -1,7 +1,8 @@
 // The bar of objects: choose, add, remove, rename, hide. Names are a visitor's text: written with textContent alone.
 const objectBar = $(".objects"), list = $(".objects .list"), nameBox = $(".objects .name"), nameText = $(".objects label span");
 const nameOfObject = (object) => object.name || word("object_n", { n: numberOf(object) });
-const addObject = button($(".objects .deeds"), "object_add", () => addNew());
+const addObject = button(objectBar, "object_add", () => addNew());
+list.after(addObject);
 const showObject = button($(".objects .deeds"), "object_show", () => change(withObject(active().id, { visible: active().visible === false })));
 const removeObject = button($(".objects .deeds"), "object_remove", () => {
   const rest = objects().filter((each) => each !== active());
