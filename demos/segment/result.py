@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from demos.segment import clocks, examples, parts, snippet, views, wanted
@@ -74,8 +73,3 @@ def plain(layer: Layer) -> dict[str, Any]:
 
 def _number(value) -> float | None:
     return None if value != value else round(float(value), 6)
-
-
-def asked(told: Mapping[str, Any]) -> str:
-    """The objects of a stored result for a link."""
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))

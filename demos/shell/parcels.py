@@ -87,11 +87,11 @@ def opened(payload: ParcelData) -> Parcel:
     if payload.kind not in PARCELS or not payload.sender.isidentifier():
         raise UserError("errors.parcel")
     if payload.kind in FILES:
-        files = [payload.file, *([payload.ground] if payload.ground else [])]
-        if not all(file and sessions.is_own_file(file.path) for file in files):
+        files = [file for file in (payload.file, payload.ground) if file is not None]
+        if payload.file is None or not all(sessions.is_own_file(file.path) for file in files):
             raise UserError("errors.parcel")
-        path, ground = (*(Path(file.path) for file in files), None)[:2]
-        return Parcel(payload.kind, payload.sender, path=path, ground=ground)
+        ground = Path(payload.ground.path) if payload.ground else None
+        return Parcel(payload.kind, payload.sender, path=Path(payload.file.path), ground=ground)
     if payload.text is None or len(payload.text) > MAX_TEXT:
         raise UserError("errors.parcel")
     if payload.kind == "prompt":

@@ -31,6 +31,15 @@ def test_each_kind_arrives_as_it_was_sent(folder):
     assert {parcel.sender for parcel in got.values()} == {"pose"}
 
 
+def test_a_mask_brings_the_picture_that_it_lies_on(folder):
+    picture, mask = np.full((4, 4, 3), 7, dtype=np.uint8), np.eye(4, dtype=bool)
+    got = opened(packed("mask", mask, sender="segment", to="text_to_image", folder=folder, ground=picture))
+    np.testing.assert_array_equal(np.asarray(Image.open(got.path)), mask)
+    np.testing.assert_array_equal(np.asarray(Image.open(got.ground)), picture)
+    alone = opened(packed("mask", mask, sender="segment", to="text_to_image", folder=folder))
+    assert alone.ground is None
+
+
 def test_file_names_cannot_be_guessed(folder):
     picture = np.zeros((2, 2, 3), dtype=np.uint8)
     names = {packed("picture", picture, sender="a", to="b", folder=folder).file.path for _ in range(3)}
@@ -48,6 +57,12 @@ FORGED = [
     ParcelData(kind="picture", sender="a", file=FileData(path="/etc/passwd")),
     ParcelData(kind="mask", sender="a", file=FileData(path="app.py")),
 ]
+
+
+def test_a_forged_ground_is_refused_as_well(folder):
+    good = packed("mask", np.eye(4, dtype=bool), sender="a", to="b", folder=folder)
+    with pytest.raises(UserError):
+        opened(good.model_copy(update={"ground": FileData(path="/etc/passwd")}))
 
 
 @pytest.mark.parametrize("payload", FORGED)
