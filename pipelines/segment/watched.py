@@ -76,4 +76,4 @@ def encode_blocks(
 def blocks(model: SegmentModel) -> tuple[nn.Module, ...]:
     """The encoder's blocks in the order in which they run: of a ViT, of SAM 2's Hiera, of MobileSAM's TinyViT."""
     encoder = model.module.vision_encoder.backbone if model.is_sam2 else model.module.image_encoder
-    return tuple(encoder.blocks if hasattr(encoder, "blocks") else encoder.layers)
+    return tuple(encoder.blocks if hasattr(encoder, "blocks") else encoder.trunk.stages)

@@ -5,9 +5,11 @@ import threading
 import pytest
 import torch
 
+from pipelines.runtime.device import CPU
+from pipelines.segment.models import wrap
 from pipelines.segment.prompt import encode
 from pipelines.segment.watched import Block, blocks, encode_blocks
-from tests.pipelines.segment.conftest import make_picture
+from tests.pipelines.segment.conftest import make_picture, make_sam
 
 
 @pytest.fixture(params=["tiny_model", "tiny_sam2_model"])
@@ -47,3 +49,14 @@ def test_another_visitor_is_not_held(model):
 def test_an_error_of_the_encoder_reaches_the_caller(model):
     with pytest.raises(ValueError, match="expected"):
         list(encode_blocks(model, make_picture(40, 60).astype(float)))
+
+
+def test_the_blocks_of_mobile_sam_are_its_four_stages():
+    from pipelines.segment.mobile_sam import TinyVitEncoder
+
+    model = wrap("mobile", make_sam(), placement=CPU)
+    model.module.image_encoder = TinyVitEncoder().eval()
+    assert list(blocks(model)) == list(model.module.image_encoder.trunk.stages)
+    run = encode_blocks(model, make_picture(40, 60))
+    assert next(run) == Block(0, 4)  # before the first stage: nothing large has run
+    run.close()
