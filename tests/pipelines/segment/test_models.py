@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ from safetensors.torch import save_file
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
 
-from pipelines.runtime.catalogue import Catalogue, Published, read_catalogue
+from pipelines.runtime.catalogue import Catalogue, Published, Web, read_catalogue
+from pipelines.runtime.context import Runtime, Settings
 from pipelines.runtime.device import CPU, Placement
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.manifest import sha256_of
@@ -105,6 +107,19 @@ def test_a_published_checkpoint_gives_the_librarys_model(tmp_path, monkeypatch):
     assert np.array_equal(one, two)
 
 
+def test_a_published_file_in_the_models_folder_is_loaded_by_the_runtime(tmp_path, monkeypatch):
+    path, _ = tiny_checkpoint(tmp_path, monkeypatch)
+    known = read_catalogue().find("sam-vit-b")
+    assert known.source.name == path.name
+    entry = replace(known, source=Web(known.source.url, sha256_of(path)))
+    runtime = Runtime(Settings(device="cpu", models_dir=tmp_path), catalogue=Catalogue((entry,), ()))
+    assert runtime.availability(entry).state == "ready"
+    assert runtime.choose("segment").entry.id == "sam-vit-b"  # there is no bundled one in this catalogue
+    model = runtime.load("sam-vit-b")
+    assert model is runtime.load("sam-vit-b")
+    assert (model.id, model.image_size) == ("sam-vit-b", 64)
+
+
 def test_the_same_tensors_as_safetensors(tmp_path, monkeypatch):
     _, sam = tiny_checkpoint(tmp_path, monkeypatch)
     path = tmp_path / "sam_vit_b_01ec64.safetensors"
@@ -138,6 +153,16 @@ def test_the_numbers_of_the_catalogue_are_those_of_the_classes(entry):
     assert module_bytes(module) == entry.memory_bytes
     held = sum(value.numel() * 4 for value in module.state_dict().values())
     assert held < entry.bytes < held + 250_000  # the file: tensors in float32, their names, and a table of contents
+
+
+def test_the_numbers_of_the_bundled_model_are_those_of_its_config():
+    entry = read_catalogue().of_topic("segment")[0]
+    assert entry.id == "lucida-sam"
+    module = create_sam(read_config(entry.folder))
+    assert sum(parameter.numel() for parameter in module.parameters()) == entry.parameters
+    assert module_bytes(module) == entry.memory_bytes
+    assert 2 * entry.parameters == pytest.approx(entry.bytes, rel=0.02)  # shipped in half precision
+    assert module.image_encoder.img_size == entry.image_size
 
 
 def test_a_module_without_random_numbers_has_its_buffers(monkeypatch):
