@@ -84,9 +84,11 @@ class GridPass:
 
     points: (N, 2) float64, x and y in pixels of the full picture. logits: (3N, rows, columns) float16, the decoder's
     own, of the size ``frame.needed``; ``part`` cuts them to the picture. iou: (3N,) float32, predicted.
+    side: points along one side. batches: of points. ms: computing.
+
     Of the float32 logits enlarged to ``size``, on the CPU to the bit as in the library: stability (3N,) float32, NaN
     for an empty mask; boxes (3N, 4) int32, first and last pixels x0, y0, x1, y1, all 0 for an empty mask; areas (3N,)
-    float32, share of the picture. side: points along one side. batches: of points. ms: computing.
+    float32, share of the picture. (Counted in the logits' own cells the stability was up to 0.06 off.)
     """
 
     points: np.ndarray
@@ -132,7 +134,8 @@ class GridPass:
         """The masks of these candidates, one after the other: (h, w) bool at ``size``, or at ``full_size``.
 
         The logits are kept in float16 (11 bits), so that the edge may lie a two-thousandth of a cell beside the
-        library's: at 1,024 px some two pixels in a million differ.
+        library's. Measured with the bundled model on four pictures of 1,024 x 768 px, 768 masks: 1.2 pixels of a mask
+        differ in the mean, at most 10.
         """
         rows, columns = self.frame.needed
         for index in indices:
