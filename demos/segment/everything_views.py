@@ -74,7 +74,7 @@ def candidates(grid: GridPass) -> Candidates:
 def start(grid: GridPass) -> Thresholds:
     """Where the sliders begin: the library's thresholds, which were chosen for a full-size SAM.
 
-    A small model says lower scores of its masks. Where too little would be left, the best eighth by predicted IoU
+    A small model says lower scores of its masks. Where too little would be left, the best quarter by predicted IoU
     passes the first filter, and the more stable half of these the second.
     """
     from pipelines.segment.everything import Thresholds, filter
@@ -82,7 +82,7 @@ def start(grid: GridPass) -> Thresholds:
     library = Thresholds()
     if len(filter(grid, library).kept) >= FEW:
         return library
-    iou = min(_two_digits(np.quantile(grid.iou, 7 / 8)), library.iou)
+    iou = min(_two_digits(np.quantile(grid.iou, 3 / 4)), library.iou)
     stability = grid.stability[(grid.iou > iou) & np.isfinite(grid.stability)]
     median = _two_digits(np.median(stability)) if len(stability) else 0.0
     return replace(library, iou=iou, stability=min(median, library.stability))

@@ -185,7 +185,7 @@ function writeKnob(label, stage) {
 function say() {
   keep.disabled = hot < 0;
   if (hot < 0) {
-    said.textContent = result.kept.length ? word("funnel_hint_" + (chosen === "kept" ? "kept" : "gone")) : word("funnel_nothing");
+    said.textContent = result.kept.length ? word("funnel_hint_" + (["kept", "grid"].includes(chosen) ? chosen : "gone")) : word("funnel_nothing");
     return;
   }
   said.textContent = described(hot) + " " + why(hot);
