@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from demos.segment import answer, downloads, parts, result, wanted
+from demos.segment import answer, downloads, everything_panel, everything_views, parts, result, wanted
 from demos.shell import jobs, sessions
+from demos.shell.words import say
 from pipelines.runtime.errors import UserError
 
 
@@ -23,14 +25,14 @@ def segment(
 
     Args:
         picture: the picture file, at most 20 MB and 50 megapixels
-        points: up to 100 clicks [x, y] in pixels of the picture, counted from 0; [[120, 80], [40, 60]]
-        labels: for each point 1 (belongs to the object) or 0 (does not); left out, all are 1
+        points: up to 100 clicks [x, y] or [x, y, label] in pixels of the picture, from 0; [[120, 80], [40, 60, 0]]
+        labels: for each point 1 (belongs to the object) or 0 (does not); left out, its own label, else 1
         box: [x0, y0, x1, y1], edges in pixels of the picture; it comes before the points
         token: which of the decoder's masks, 0 to 3; -1 for the one of 1 to 3 with the highest predicted IoU
         previous: whether each further click also gets the mask so far, as in training; else all go in at once
         threshold: where the mask is cut, in logits; 0 is the library's
         model: an id of the model catalogue such as lucida-sam; empty for the app's choice
-        lang: en or zh, the language of error sentences
+        lang: en or zh, the language of notes and error sentences
     """
     asked = object_of(points, labels, box, token=token, threshold=threshold)
     parts.chosen(model)  # before the picture is decoded: a wrong name costs nothing
@@ -54,7 +56,44 @@ def segment(
         "height": height,
         **result.plain(layer),
         "encoder_milliseconds": round(embedding.ms, 2),
+        "notes": [say(note.key, lang, **note.values) for note in opened.notes],
         **_files(kept, folder, lang),
+    }
+
+
+def segment_everything(
+    picture: gr.FileData, side: int = 16, iou: float = -1.0, stability: float = -1.0, nms: float = 0.7,
+    min_area: int = 0, model: str = "", lang: str = "en",
+) -> dict:  # fmt: skip
+    """Cut out everything in a picture: three masks for each point of a grid, then the filters of SAM's own generator.
+
+    Args:
+        picture: the picture file, at most 20 MB and 50 megapixels
+        side: 8, 16 or 32 points along each side of the grid
+        iou: what a mask's predicted IoU must be above, 0 to 1; -1 for the page's start value, which fits the model
+        stability: what a mask's stability must reach, 0 to 1; -1 for the page's start value
+        nms: of two masks whose boxes overlap by more than this (IoU of boxes) the better one stays, 0 to 1
+        min_area: holes and specks of fewer pixels are closed and removed, 0 leaves them
+        model: an id of the model catalogue; empty for the app's choice
+        lang: en or zh, the language of names and error sentences
+    """
+    side = everything_panel.read_side(side)
+    parts.chosen(model)
+    opened, loaded = _opened(picture), parts.load(model)
+    from pipelines.segment import prompt
+    from pipelines.segment.everything import Thresholds, filter, grid_pass
+
+    embedding = jobs.on_device(prompt.encode, loaded, opened.pixels, picture=opened.sha256)
+    *_, grid = jobs.steps(grid_pass(loaded, embedding, side=side))
+    start = everything_views.start(grid)
+    given = {"iou": start.iou if iou == -1 else iou, "stability": start.stability if stability == -1 else stability}
+    funnel = filter(grid, Thresholds(**given, nms=nms, min_area=min_area))
+    return {
+        "model": loaded.id,
+        "thresholds": asdict(funnel.thresholds),
+        "counts": funnel.counts,
+        "coco": everything_panel.coco(grid, funnel, lang),
+        "milliseconds": round(grid.ms, 1),
     }
 
 
@@ -70,11 +109,19 @@ def object_of(points: Any, labels: Any, box: Any, *, token: Any, threshold: Any)
         if len(box) != 4:
             raise UserError("errors.mark_form", found=str(box)[:40])
         made.append({"kind": "box", **dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))})
-    for point, label in zip(points, labels or [1] * len(points), strict=True):
-        if not isinstance(point, list | tuple) or len(point) != 2:
+    for point, label in zip(points, labels or [None] * len(points), strict=True):
+        if not isinstance(point, list | tuple) or len(point) not in (2, 3):
             raise UserError("errors.mark_form", found=str(point)[:40])
-        made.append({"kind": "point", "x": point[0], "y": point[1], "label": label})
+        made.append({"kind": "point", "x": point[0], "y": point[1], "label": _label(label, *point[2:])})
     return {"marks": made, "token": None if token in (-1, None) else token, "threshold": threshold}
+
+
+def _label(given: Any, own: Any = 1) -> int:
+    """The label given for a point, else its own third number, else 1. Raises UserError."""
+    label = own if given is None else given
+    if not isinstance(label, int | float) or label not in (0, 1):
+        raise UserError("errors.mark_label", label=str(label)[:20])
+    return int(label)
 
 
 def _list(value: Any) -> list:
@@ -119,4 +166,4 @@ def _opened(picture):
     return open_picture(Path(path))
 
 
-API = {"segment": segment}
+API = {"segment": segment, "segment_everything": segment_everything}

@@ -84,5 +84,24 @@ def test_deep_nesting_is_no_crash():
         api.object_of("[" * 100_000, None, None, token=-1, threshold=0)
 
 
+def everything(visitor, picture, **given):
+    values = {"side": 8, "iou": -1, "stability": -1, "nms": 0.7, "min_area": 0, "model": "", "lang": "en"} | given
+    return visitor.call("segment_everything", picture, *values.values())
+
+
+def test_everything_comes_as_one_coco_file_whose_counts_add_up(visitor, picture):
+    answer = everything(visitor, picture, iou=0, stability=0).values[0]
+    counts = answer["counts"]
+    assert counts["candidates"] == 3 * 64 and counts["small"] >= len(answer["coco"]["annotations"]) > 0
+    masks = [coco_mask.decode(one["segmentation"]) for one in answer["coco"]["annotations"]]
+    assert [int(mask.sum()) for mask in masks] == [one["area"] for one in answer["coco"]["annotations"]]
+
+
+@pytest.mark.parametrize("given", [{"side": 7}, {"iou": 2}, {"nms": float("nan")}, {"min_area": 0.5}, {"side": None}])
+def test_everything_refuses_what_the_page_does_not_offer(visitor, picture, given):
+    refused = everything(visitor, picture, **given, lang="zh")
+    assert refused.refused and any(ord(letter) in CHINESE for letter in refused.sentence), refused
+
+
 def test_answers_are_plain_json(visitor, picture):
     json.dumps(call(visitor, picture).values[0], allow_nan=False)
