@@ -242,7 +242,7 @@ def again(stored, request: gr.Request) -> Answer:
     from demos.segment import wanted
 
     shown = pictured(stored.asked, request)
-    model_id = parts.chosen("")
+    model_id = stored.model_id
     if parts.encoded(shown, model_id, request) is None:
         parts.encode(shown, model_id, request)
     objects, active = wanted.read(stored.asked.value, *reversed(shown.full_size))
