@@ -1,5 +1,6 @@
 """The parts of a SAM at work on one picture and one prompt: shapes, milliseconds, and the embedding as colours."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -91,25 +92,22 @@ def timings(model: SegmentModel, pixels: np.ndarray, prompt: Prompt) -> Timings:
 def principal_components(embedding: Embedding) -> Components:
     """The three directions in which the cells of an embedding differ most, and each cell's place along them.
 
-    PCA over the cells on the picture (those of the padding are left out), by the eigenvectors of their covariance.
-    An eigenvector is as good with its sign turned: here its entry of the largest magnitude is positive, so that the
-    same picture always gets the same colours.
+    PCA by the eigenvectors of the covariance of the cells that lie wholly on the picture: those of the padding, and
+    those that the picture ends in, are unlike all others and would take a direction for themselves. An eigenvector is
+    as good with its sign turned: here its entry of the largest magnitude is positive, so that the same picture always
+    gets the same colours.
     """
     features = embedding.features[0].double().cpu().numpy()  # (C, h, w)
-    longest = max(embedding.input_size)  # the square's side
-    rows, columns = (
-        int(np.ceil(cells * length / longest))
-        for cells, length in zip(features.shape[1:], embedding.input_size, strict=True)
-    )
-    cells = features[:, :rows, :columns].reshape(len(features), -1).T
-    centred = cells - cells.mean(axis=0)
-    variances, directions = np.linalg.eigh(centred.T @ centred)
+    rows, columns = _reached(embedding)
+    places = features[:, :rows, :columns].transpose(1, 2, 0)  # (rows, columns, C)
+    cells = places[_whole(embedding)].reshape(-1, len(features))
+    mean = cells.mean(axis=0)
+    variances, directions = np.linalg.eigh((cells - mean).T @ (cells - mean))
     variances, directions = variances[::-1][:3], directions[:, ::-1][:, :3]
     signs = np.sign(directions[np.abs(directions).argmax(axis=0), range(3)])
     real = variances > ROUNDING * np.square(cells).sum()
-    values = (centred @ (directions * signs * real)).reshape(rows, columns, 3)
-    explained = np.where(real, variances, 0) / max(np.square(centred).sum(), np.finfo(float).tiny)
-    return Components(values.astype(np.float32), explained)
+    explained = np.where(real, variances, 0) / max(np.square(cells - mean).sum(), np.finfo(float).tiny)
+    return Components(((places - mean) @ (directions * signs * real)).astype(np.float32), explained)
 
 
 def embedding_colours(embedding: Embedding) -> np.ndarray:
@@ -122,10 +120,26 @@ def embedding_colours(embedding: Embedding) -> np.ndarray:
         (rows, columns, 3) uint8, one pixel a cell, of the cells on the picture; grey where all cells are equal.
     """
     values = principal_components(embedding).values
-    low, high = np.percentile(values, (LOW, HIGH), axis=(0, 1))
+    low, high = np.percentile(values[_whole(embedding)], (LOW, HIGH), axis=(0, 1))
     spread = np.where(high > low, high - low, 1)
     scaled = np.where(high > low, (values - low) / spread, 0.5)
     return (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
+
+
+def _reached(embedding: Embedding) -> tuple[int, int]:
+    """Rows and columns of cells that lie on the picture, the last ones perhaps in part."""
+    return tuple(math.ceil(length) for length in _extent(embedding))
+
+
+def _whole(embedding: Embedding) -> tuple[slice, slice]:
+    """Rows and columns of cells that lie wholly on the picture; of a very narrow one those that it reaches."""
+    return tuple(slice(max(1, math.floor(length))) for length in _extent(embedding))
+
+
+def _extent(embedding: Embedding) -> tuple[float, float]:
+    longest = max(embedding.input_size)  # the square's side
+    sides = zip(embedding.features.shape[2:], embedding.input_size, strict=True)
+    return tuple(cells * length / longest for cells, length in sides)
 
 
 @contextmanager
