@@ -14,7 +14,7 @@ import gradio as gr
 
 from demos.segment import answer as answers
 from demos.segment import asked as asking
-from demos.segment import clocks, downloads, parts, result, views, wanted
+from demos.segment import clocks, downloads, examples, parts, result, views, wanted
 from demos.segment.answer import Answer
 from demos.segment.parts import Shared
 from demos.segment.stage import wire_finger
@@ -146,6 +146,7 @@ def filled(asked: asking.Asked, shared: Shared, panel: Panel, made: Answer, obje
     model_id = made.embedding.model_id
     times = model_switch.note(parts.TOPIC, request, {model_id: made.embedding.ms})
     threshold = made.layer.threshold if made.layer else 0.0
+    example = made.picture.name if examples.find(made.picture.name) else ""
     return {
         panel.clocks: clocks.answer(
             made.picture.name,
@@ -159,8 +160,8 @@ def filled(asked: asking.Asked, shared: Shared, panel: Panel, made: Answer, obje
         panel.code: result.code(made.calls, model_id, name=made.picture.name, threshold=threshold),
         panel.facts: model_switch.told(parts.TOPIC, model_id, times),
         shared.answered: made.name,
-        asked.example: made.picture.name if asking.examples.find(made.picture.name) else "",
-        asked.objects: result.link_objects(objects, made.active),
+        asked.example: example,
+        asked.objects: result.link_objects(objects, made.active) if example else "",  # marks mean nothing without it
     }
 
 
@@ -169,7 +170,7 @@ def emptied(asked: asking.Asked, shared: Shared, panel: Panel) -> dict:
     return {
         panel.clocks: None,
         panel.notes: "",
-        panel.card: views.framed(views.sentence("mark_here", kind="sg-note")),
+        panel.card: views.no_picture(),
         panel.provenance: "",
         shared.answered: "",
         asked.example: "",

@@ -78,7 +78,7 @@ def _picture_level(page, shared: parts.Shared, start: asked.Opening) -> dict:
     """The answer's numbers, the cut-out, what can be kept, and where it goes next."""
     stored = start.stored
     notes = html(elem_id="sg-notes")
-    card = html(views.card(stored and stored.layer, ms=stored and stored.layer.masks.ms), elem_id="sg-card")
+    card = html(_first_card(start), elem_id="sg-card")
     cut = html(views.cut_out(views.address(stored.cut_out()), stored.layer) if stored else "", elem_id="sg-cut-out")
     downloads.lay_out_parcels(page, shared)
     with results.actions():
@@ -86,6 +86,12 @@ def _picture_level(page, shared: parts.Shared, start: asked.Opening) -> dict:
     line = _stored_line(stored) if stored else ""
     provenance = html(line, elem_id="sg-provenance")
     return {"notes": notes, "card": card, "cut_out": cut, "provenance": provenance}
+
+
+def _first_card(start: asked.Opening) -> str:
+    if not start.example:
+        return views.no_picture()
+    return views.card(start.stored.layer, ms=start.stored.layer.masks.ms) if start.stored else views.card(None)
 
 
 def _stored_line(stored) -> str:

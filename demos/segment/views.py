@@ -57,6 +57,11 @@ def card(layer: Layer | None, *, ms: float | None = None) -> str:
     return framed(f'<h3>{title(layer)}</h3><dl class="sg-card">{cells}</dl>')
 
 
+def no_picture() -> str:
+    """What the card says before there is a picture."""
+    return framed(f'<p class="sg-note">{spans("errors.picture_missing")}</p>')
+
+
 def _ratio(value) -> str:
     """A stability for the page; an empty mask has none."""
     return "–" if value != value else f"{float(value):.2f}"

@@ -121,3 +121,20 @@ def test_S03_a_large_encoder_that_is_cancelled_leaves_nothing_behind(laid_out, r
     run.close()
     assert parts.encoded(parts_picture(stage.path, visitors[0]), parts.BUNDLED, visitors[0]) is None
     assert laid_out.panel.quick in marks(laid_out, stage, visitors[0])  # a click afterwards does
+
+
+def test_a_link_holds_marks_with_their_example_and_never_those_of_an_upload(laid_out, ready, tmp_path, visitors):
+    from demos.segment import examples
+    from demos.segment.stage import Asked
+
+    first, objects = examples.offered()[0], [{"id": 1, "marks": [point(9, 9)]}]
+    stages = [Asked(first.id, first.path, objects, 0), on_stage(picture_file(tmp_path), *objects)]
+    told = []
+    for stage in stages:
+        answering._encode_now(stage, "", True, "en", visitors[0])
+        made = marks(laid_out, stage, visitors[0])
+        told.append((made[laid_out.asked.example], made[laid_out.asked.objects]))
+    link = links.Link({"example": told[0][0], "objects": told[0][1]})
+    start = asked.opening(link)
+    assert start.run and start.objects["objects"][0]["marks"] == [point(9, 9)] and link.ignored == []
+    assert told[1] == ("", "")
