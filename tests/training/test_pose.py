@@ -9,9 +9,6 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-pytest.importorskip("cv2", reason="training/requirements.txt is not installed: no cv2")
-pytest.importorskip("pycocotools", reason="training/requirements.txt is not installed: no pycocotools")
-
 from pipelines.pose.decode import argmax, dark
 from pipelines.pose.joints import JOINTS
 from pipelines.pose.models import PoseConfig, PoseModel, PoseNet, load_folder

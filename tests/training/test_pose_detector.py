@@ -8,9 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-pytest.importorskip("cv2", reason="training/requirements.txt is not installed: no cv2")
-pytest.importorskip("pycocotools", reason="training/requirements.txt is not installed: no pycocotools")
-
 from pipelines.pose.detector import load_folder
 from pipelines.runtime.device import CPU
 from training import pose_detector

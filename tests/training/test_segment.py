@@ -4,16 +4,11 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-
-pytest.importorskip("cv2", reason="training/requirements.txt is not installed: no cv2")
-pytest.importorskip("pycocotools", reason="training/requirements.txt is not installed: no pycocotools")
-pytest.importorskip("segment_anything", reason="training/requirements.txt is not installed: no segment_anything")
-
-import cv2
 from pycocotools import mask as coco_mask
 from segment_anything import SamPredictor
 

@@ -1,9 +1,6 @@
+import cv2
 import numpy as np
 import pytest
-
-pytest.importorskip("cv2", reason="training/requirements.txt is not installed: no cv2")
-
-import cv2
 
 from pipelines.pose.crop import Crop, crop_of_box, cut, to_crop, to_picture
 from pipelines.pose.joints import JOINTS, MIRRORED

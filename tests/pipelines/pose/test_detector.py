@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip("cv2", reason="training/requirements.txt is not installed: no cv2")
-
 from pipelines.pose.detector import DetectorConfig, PersonDetector, boxes_of, detect, fit
 
 
