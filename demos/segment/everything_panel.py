@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipelines.segment.everything import GridPass
 
 SIDES, SIDE = (8, 16, 32), 16
+MOST_PIXELS = 256  # masks that are enlarged to pixels for one file or one cleaning
 PASS = "segment.everything"  # session: Found
 SIFTED = "segment.everything_sifted"  # session: (the pass, its last Funnel)
 FOLDER = "everything"  # of the session's files
@@ -155,7 +156,12 @@ def on_small(sieve: Sieve | None, lang, request: gr.Request):
     """The last filter for the sliders as they stand: holes closed, specks removed, duplicates among what is left."""
     if sieve is None:
         return gr.skip()
-    return {**sieve.sent, "small": everything_views.cleaned(*jobs.on_device(sifted, sieve, request))}
+    try:
+        small = everything_views.cleaned(*jobs.on_device(sifted, sieve, request))
+    except UserError as error:  # said in the funnel, where the slider is
+        jobs.log.info("refused: %s", error)
+        small = everything_views.refused(sieve.limits, error)
+    return {**sieve.sent, "small": small}
 
 
 def sifted(sieve: Sieve | None, request: gr.Request):
@@ -168,10 +174,19 @@ def sifted(sieve: Sieve | None, request: gr.Request):
         raise UserError("segment.everything_run_first")
     grid, last = kept.grid, session.get(SIFTED)
     before = last[1] if last is not None and last[0] is grid else None
-    funnel = filter(grid, Thresholds(**sieve.limits), before=before)
+    limits = Thresholds(**sieve.limits)
+    if limits.min_area:
+        few_enough(filter(grid, replace(limits, min_area=0)))
+    funnel = filter(grid, limits, before=before)
     held = sum(bits.nbytes for bits in funnel.cleaned.values() if bits is not None)
     session.put(SIFTED, (grid, funnel), nbytes=held + funnel.boxes.nbytes)
     return grid, funnel
+
+
+def few_enough(funnel) -> None:
+    """Raises UserError where more masks are left than should be looked at pixel by pixel while others wait."""
+    if len(funnel.kept) > MOST_PIXELS:
+        raise UserError("segment.everything_many", n=len(funnel.kept), most=MOST_PIXELS)
 
 
 def on_coco(sieve: Sieve | None, lang, request: gr.Request) -> str:
@@ -186,7 +201,8 @@ def on_coco(sieve: Sieve | None, lang, request: gr.Request) -> str:
 
 
 def coco(grid: GridPass, funnel, lang: str) -> dict:
-    """All kept masks at the full picture's size; one at a time is in memory."""
+    """All kept masks at the full picture's size; one at a time is in memory. Raises UserError for too many."""
+    few_enough(funnel)
     from pipelines.segment import export
 
     height, width = grid.full_size

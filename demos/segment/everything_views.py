@@ -14,6 +14,9 @@ from demos.shell import arrays
 from demos.shell.components import door
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipelines.runtime.errors import UserError
     from pipelines.segment.everything import Funnel, GridPass, Thresholds
 
 NUMBERS, PICTURE = "everything.npz", "everything.jpg"  # of the stored result
@@ -119,6 +122,12 @@ def cleaned(grid: GridPass, funnel: Funnel) -> dict[str, Any]:
         "bits": arrays.pack(np.packbits(shaped, axis=2)),
         "boxes": arrays.pack(funnel.boxes[touched].reshape(-1, 4).astype(np.float32)),
     }
+
+
+def refused(limits: Mapping[str, float], error: UserError) -> dict[str, Any]:
+    """In place of `cleaned`: why the last filter did not work at these limits."""
+    why = door.in_both(error.key, **error.values)
+    return {"serial": secrets.token_hex(8), "limits": dict(limits), "refused": why}
 
 
 def in_cells(mask: np.ndarray, extent: tuple[float, float]) -> np.ndarray:

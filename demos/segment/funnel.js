@@ -43,10 +43,11 @@ function candidates(numbers, count) {
 // --- the sliders and the stages ---
 /** Filters again, keeps the limits where Python reads them, and shows it all. */
 function settle() {
-  const key = keyOf(limits), answered = limits.min_area > 0 && small?.key === key;
+  const key = keyOf(limits), came = limits.min_area > 0 && small?.key === key, answered = came && !small.refused;
   result = sift(pass, limits);
-  result.waits = limits.min_area > 0 && !answered;
-  if (answered) result = withSmall(result, small);
+  result.waits = limits.min_area > 0 && !came;
+  result.refused = came && small.refused;
+  if (answered) result = { ...result, ...withSmall(result, small) };
   useMasks(answered ? small : null);
   if (keyOf(props.value.thresholds) !== key) props.value = { ...props.value, thresholds: limits };
   choose(chosen);
@@ -58,7 +59,8 @@ function moved() {
 /** The last filter's answer, unless the sliders have moved on. */
 function adopt(answer) {
   if (!answer || small?.serial === answer.serial) return;
-  small = { ...answer, key: keyOf(answer.limits), bits: unpack(answer.bits), boxes: unpack(answer.boxes) };
+  const arrays = answer.refused ? {} : { bits: unpack(answer.bits), boxes: unpack(answer.boxes) };
+  small = { ...answer, ...arrays, key: keyOf(answer.limits) };
   settle();
 }
 const keyOf = ({ iou, stability, nms, min_area }) => JSON.stringify({ iou, stability, nms, min_area });
@@ -153,7 +155,7 @@ function writeStages() {
   STAGES.forEach((stage, place) => {
     const row = stages.children[place], gone = LIMITS[stage] ? result.counts[place] : 0, [head, bar, label] = row.children;
     left -= gone;
-    const values = { n: left, gone, points: pass.count / 3, touched: small?.touched.length };
+    const values = { n: left, gone, points: pass.count / 3, touched: small?.touched?.length };
     const waits = result.waits && (stage === "small" || stage === "kept");
     head.setAttribute("aria-pressed", String(stage === chosen));
     head.children[0].textContent = word("funnel_stage_" + stage);
@@ -169,6 +171,7 @@ function writeStages() {
 function about(stage, values) {
   if (stage === "grid") return word("funnel_points", values);
   if (stage === "kept") return "";
+  if (stage === "small" && result.refused) return result.refused[language()];
   return word(stage === "small" && limits.min_area > 0 ? "funnel_cleaned" : "funnel_gone", values);
 }
 function writeKnob(label, stage) {

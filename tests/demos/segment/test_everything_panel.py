@@ -135,11 +135,20 @@ def test_the_last_filter_is_the_pipelines(laid_out, visitor):
 
 def test_a_pass_of_another_session_is_refused(laid_out, visitor):
     value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
-    for handler in (everything_panel.on_small, everything_panel.on_coco):
+    somebody = SimpleNamespace(session_hash="somebody else")
+    for asked, request in ((sieve(value), somebody), (replace(sieve(value), serial="made up"), visitor)):
         with pytest.raises(UserError, match="everything_run_first"):
-            handler(sieve(value), "en", SimpleNamespace(session_hash="somebody else"))
-        with pytest.raises(UserError, match="everything_run_first"):
-            handler(replace(sieve(value), serial="made up"), "en", visitor)
+            everything_panel.on_coco(asked, "en", request)
+        assert "Find everything" in everything_panel.on_small(asked, "en", request)["small"]["refused"]["en"]
+
+
+def test_too_many_masks_are_not_looked_at_pixel_by_pixel(laid_out, visitor, monkeypatch):
+    value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
+    monkeypatch.setattr(everything_panel, "MOST_PIXELS", 5)
+    small = everything_panel.on_small(sieve(value, min_area=50), "en", visitor)["small"]
+    assert "at most 5" in small["refused"]["en"] and small["limits"]["min_area"] == 50
+    with pytest.raises(UserError, match="everything_many"):
+        everything_panel.on_coco(sieve(value), "en", visitor)
 
 
 @pytest.mark.parametrize("min_area", [0, 60])
