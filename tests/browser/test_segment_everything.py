@@ -267,7 +267,7 @@ def test_a_pass_of_ones_own_runs_with_progress_and_removes_small_regions(page):
     page.locator("#sg-everything-side label", has_text="8 × 8").first.click()
     page.locator("#sg-everything-go").click()
     expect(page.locator("#sg-everything-status")).to_contain_text("192 masks in", timeout=PATIENCE_MS)
-    assert left(page, "grid") == 192
+    expect(page.locator("#sg-funnel [data-stage=grid] .left")).to_have_text("192 left")
     loosen(page)
     before = left(page, "small")
     move(page, "small", 24)
