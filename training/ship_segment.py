@@ -72,7 +72,7 @@ def ship(run: Path, folder: Path) -> int:
     shutil.copy(run / "curve.png", partial / "curve.png")
     as_webp(run / "outside.png", partial / "outside.webp")
     draw_clicks(figures, partial / "clicks.png")
-    write_card(partial, figures, runs={"Run": run}, parameters=numbers_in(partial / WEIGHTS))
+    write_card(partial, figures, run=run, parameters=numbers_in(partial / WEIGHTS))
     return put(partial, folder, most=MOST_BYTES)
 
 

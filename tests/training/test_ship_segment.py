@@ -46,7 +46,8 @@ def run(tmp_path) -> Path:
     save_model(create_sam(TINY), TINY, folder / "model")
     loop = {"optimiser": "muon", "learning_rate": 0.005, "average": 0.999, "seed": 0}
     versions = {"torch": "2.15.0", "diffusers": "0.42.1", "revision": "0123456789abcdef"}
-    settings = {"loop": loop, "model": vars(TINY)}
+    steps = {"most_rounds": 3, "focal": 20.0, "small_until": 0.45, "composite": 0.5, "distil_until": 0.35}
+    settings = {"loop": loop, "model": vars(TINY), "steps": steps}
     record = {"command": "python -m training.segment", "settings": settings, "versions": versions, "threads": 1}
     (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
     (folder / "curve.csv").write_text("step,seconds,mask\n50,60.0,0.5\n1234,3600.0,0.2\n", encoding="utf-8")
@@ -68,12 +69,23 @@ def test_the_folder_loads_and_its_card_says_what_was_measured(run, tmp_path):
     assert f"{photographs} {' | '.join([interval] * 5)} | +62.5 |" in card
     assert "| val: people | " + " | ".join(["50.0"] * 10) + " |" in card
     assert "1,234 steps in 60 minutes on a CPU, 1 thread" in card
+    assert "up to 3 corrective clicks" in card and "the first 45 % of the time" in card
+    assert "Afterwards" not in card
     assert "| chosen | 0.7 | 0.85 | 12.3 | 50.0 | 25.0 |" in card
     assert "| 1, 288 x 192 px, load average 2.5 | 130 (120) | 130 (120) |" in card
     for named in re.findall(r"\]\((\S+?)\)", card):
         with Image.open(out / named) as picture:
             assert picture.width > 0
     assert "table" not in json.loads((out / "figures.json").read_text(encoding="utf-8"))["everything"]
+
+
+def test_the_card_tells_of_a_head_that_was_fitted_afterwards(run, tmp_path):
+    shares = {"chosen_one_click": 0.5, "best_one_click": 0.75, "chosen": 0.6, "best": 0.8, "error": 0.1, "bias": 0.0}
+    fitted = {"prompts": 9600, "before": shares, "after": shares | {"chosen_one_click": 0.625}}
+    (run / "iou.json").write_text(json.dumps(fitted), encoding="utf-8")
+    ship_segment.main(["--run", str(run), "--out", str(tmp_path / "lucida")])
+    card = (tmp_path / "lucida/CARD.md").read_text(encoding="utf-8")
+    assert "9,600 prompts" in card and "from 50.0 to 62.5 (best of three 75.0)" in card
 
 
 def test_every_table_has_one_width():
