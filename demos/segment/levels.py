@@ -87,20 +87,20 @@ def _wire(page, shared: parts.Shared, panel: Panel) -> None:
     """A level that comes up, or an answer that is new while it is seen."""
     blocks = [panel.parts, panel.time, panel.colours, panel.attention]
     numbers = [panel.numbers, panel.pixel, panel.places]
+    writers = {"blocks": (_blocks, blocks), "numbers": (_numbers, numbers)}
 
-    def on_blocks(level, answered, lang, request: gr.Request):
-        return _blocks(answered, shared, request) if level == "blocks" else [gr.skip()] * len(blocks)
-
-    def on_numbers(level, answered, lang, request: gr.Request):
-        return _numbers(answered, shared, request) if level == "numbers" else [gr.skip()] * len(numbers)
+    def on_level(level, answered, lang, request: gr.Request):
+        if level not in writers:
+            return {panel.parts: gr.skip()}
+        write, outputs = writers[level]
+        return dict(zip(outputs, write(answered, shared, request), strict=True))
 
     def on_time(answered, lang, request: gr.Request):
         return _timed(answered, shared, request), gr.Button(visible=False)
 
     inputs = [panel.switch, shared.answered, page.lang]
-    for handler, outputs in ((on_blocks, blocks), (on_numbers, numbers)):
-        for event in (panel.switch.change, shared.answered.change):
-            event(jobs.short(handler), inputs, outputs, **jobs.SHORT, trigger_mode="always_last")
+    for event in (panel.switch.change, shared.answered.change):
+        event(jobs.short(on_level), inputs, [*blocks, *numbers], **jobs.SHORT, trigger_mode="always_last")
     panel.time.click(jobs.short(on_time), inputs[1:], [panel.parts, panel.time], **jobs.SHORT)
 
 

@@ -1,32 +1,47 @@
 """Ladder, threshold and levels in the real app, on an example whose objects are known to the pixel."""
 
+import json
+from urllib.parse import urlencode
+
 import pytest
 from playwright.sync_api import expect
 
 from demos.segment import truth
 from pipelines.segment.clicks import deepest
 from tests.browser.test_components import patient_page
-from tests.browser.test_segment import click, example
+from tests.browser.test_segment import click, live, on_screen
 from tests.browser.test_segment_panels import asked
+
+PATIENCE_MS = 120_000
 
 
 @pytest.fixture(scope="module")
 def page(chromium, app_server):
     """Breakfast on the grass with a click on the coffee: one visit for all, the tests go on from each other's page."""
-    page = patient_page(chromium, app_server.url + "?tab=segment&lang=en")
+    x, y, _ = deepest(known("coffee"))
+    objects = {"objects": [{"id": 1, "marks": [{"kind": "point", "x": x, "y": y, "label": 1}]}], "active": 0}
+    query = urlencode({"tab": "segment", "lang": "en", "example": "breakfast", "objects": json.dumps(objects)})
+    page = patient_page(chromium, f"{app_server.url}?{query}")
     faults = []
     page.on("pageerror", lambda error: faults.append(str(error)))
-    example(page, "breakfast")
-    click(page, *place_of("coffee"))
+    on_screen(page)
+    live(page)
     page.locator("#sg-ladder .bar.true").first.wait_for()
+    expect.set_options(timeout=PATIENCE_MS)  # each answer takes the model
     yield page
+    expect.set_options(timeout=5_000)
     page.close()
     assert not faults
 
 
-def place_of(name: str) -> tuple[float, float]:
-    """A point inside a known object, as shares of the picture's width and height."""
-    mask = next(one.mask for one in truth.of("breakfast") if one.name["en"] == name)
+def known(name: str):
+    """(H, W) bool: an object of the example."""
+    return next(one.mask for one in truth.of("breakfast") if one.name["en"] == name)
+
+
+def middle(name: str) -> tuple[float, float]:
+    """The deepest point of a known object, as shares of the picture's width and height."""
+    mask = known(name)
     x, y, _ = deepest(mask)
     return (x + 0.5) / mask.shape[1], (y + 0.5) / mask.shape[0]
 
@@ -46,7 +61,7 @@ def test_each_mask_has_its_true_iou_and_another_can_be_chosen(page):
 
 def test_each_click_adds_its_spread(page):
     expect(page.locator("#sg-spread")).to_contain_text("Spread after mark 1")
-    click(page, *place_of("spoon"))
+    click(page, *middle("spoon"))
     expect(page.locator("#sg-spread")).to_contain_text("Spread after mark 2")
     expect(page.locator("#sg-spread .sg-chart .sg-dot")).to_have_count(2)
 
@@ -64,7 +79,7 @@ def test_a_threshold_that_is_taken_is_that_of_the_result(page):
 def test_blocks_and_numbers_are_worked_out_when_they_are_looked_at(page):
     levels_of = page.locator("#levels-segment .lucida-levels label")
     levels_of.nth(1).click()
-    expect(page.get_by_role("button", name="Click 2 (+)")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Click 2 (+)")).to_be_visible()
     expect(page.locator("#sg-blocks")).to_contain_text("Hyper-networks")
     expect(page.locator("#sg-colours img")).to_have_count(2)
     levels_of.nth(2).click()

@@ -275,9 +275,9 @@ def test_layer_head_and_token_are_chosen_without_the_server(opened):
     requests, said = asked(page), page.locator("#it .own .said")
     expect(page.get_by_role("button", name="Mask 2")).to_have_attribute("aria-pressed", "true")
     assert strongest(page) == "row 2, column 4: 0.5"  # the final layer, the mean of its two heads
-    page.locator("#it .head").select_option("1")
+    page.locator("#it .head").select_option(value="1")
     assert strongest(page) == "row 2, column 5: 1"
-    page.locator("#it .layer").select_option("0")
+    page.locator("#it .layer").select_option(value="0")
     assert strongest(page) == "row 1, column 5: 1"
     page.get_by_role("button", name="Click 1 (+)").click()
     assert strongest(page) == "row 1, column 7: 1"
@@ -285,8 +285,8 @@ def test_layer_head_and_token_are_chosen_without_the_server(opened):
     page.get_by_role("button", name="Padding (no box)").click()
     expect(said).to_contain_text("0.0 % of this attention lies on the picture")
     page.get_by_role("button", name="Mask 2").click()
-    page.locator("#it .layer").select_option("1")
-    page.locator("#it .head").select_option("all")
+    page.locator("#it .layer").select_option(value="1")
+    page.locator("#it .head").select_option(value="all")
     assert requests == []
 
 
