@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from pipelines.runtime.manifest import sha256_of
 from training.card_parts import fill, percent, said, table, training_lines
 
 TEMPLATE = Path(__file__).with_name("card_segment.md")
@@ -116,11 +117,11 @@ def time_table(figures: dict) -> str:
 
 
 def head_line(run: Path) -> str:
-    """What fitting the IoU head by squared error did, if that was done."""
+    """What fitting the IoU head by squared error did, if that was done to these weights."""
     path = run / "iou.json"
-    if not path.exists():
+    fitted = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if fitted.get("weights") != sha256_of(run / "model/model.safetensors"):
         return ""
-    fitted = json.loads(path.read_text(encoding="utf-8"))
     before, after = fitted["before"], fitted["after"]
     return (
         f"Afterwards that head alone was fitted by squared error on {fitted['prompts']:,} prompts of train scenes, a "

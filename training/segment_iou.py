@@ -20,6 +20,7 @@ from segment_anything.modeling import Sam
 from torch import nn
 
 from pipelines.runtime.device import CPU
+from pipelines.runtime.manifest import sha256_of
 from pipelines.segment.models import load_folder, read_config
 from training.packs import DRAWING_PACKS, SHARP_PACKS
 from training.segment import OUT, save_model
@@ -135,6 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
     scenes = Scenes(pictures, np.asarray(cut_outs), prompts=16, composite=0.3, seed=1)
     figures = refit(sam, collect(sam, scenes, options.scenes))
     save_model(sam, read_config(folder), folder)
+    figures["weights"] = sha256_of(folder / "model.safetensors")
     (options.run / "iou.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=1))
 

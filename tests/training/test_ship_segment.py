@@ -81,7 +81,11 @@ def test_the_folder_loads_and_its_card_says_what_was_measured(run, tmp_path):
 
 def test_the_card_tells_of_a_head_that_was_fitted_afterwards(run, tmp_path):
     shares = {"chosen_one_click": 0.5, "best_one_click": 0.75, "chosen": 0.6, "best": 0.8, "error": 0.1, "bias": 0.0}
-    fitted = {"prompts": 9600, "before": shares, "after": shares | {"chosen_one_click": 0.625}}
+    fitted = {"prompts": 9600, "before": shares, "after": shares | {"chosen_one_click": 0.625}, "weights": "0" * 64}
+    (run / "iou.json").write_text(json.dumps(fitted), encoding="utf-8")  # of an earlier export
+    ship_segment.main(["--run", str(run), "--out", str(tmp_path / "lucida")])
+    assert "9,600 prompts" not in (tmp_path / "lucida/CARD.md").read_text(encoding="utf-8")
+    fitted["weights"] = sha256_of(run / "model/model.safetensors")
     (run / "iou.json").write_text(json.dumps(fitted), encoding="utf-8")
     ship_segment.main(["--run", str(run), "--out", str(tmp_path / "lucida")])
     card = (tmp_path / "lucida/CARD.md").read_text(encoding="utf-8")
