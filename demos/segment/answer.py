@@ -61,8 +61,8 @@ class Solved:
 class Answer:
     """Every object of a picture, answered. name: of this answer. refused: {place: why that object has no mask}.
 
-    ms: what the decoder took for what was computed now; of a mask that was known, what it took then. decoded: whether
-    anything was computed now. calls: of the decoder for the chosen object, from its first mark on.
+    ms: what the decoder took now, 0 where every mask was known already. calls: of the decoder for the chosen object,
+    from its first mark on.
     """
 
     name: str
@@ -73,7 +73,6 @@ class Answer:
     ms: float
     calls: tuple[Call, ...] = ()
     refused: dict[int, UserError] = field(default_factory=dict)
-    decoded: bool = True
 
     @property
     def layer(self) -> Layer | None:
@@ -111,7 +110,7 @@ def answer(
     name = name or secrets.token_urlsafe(12)
     parts.keep(request, name, layers, active)
     calls = calls_of(solved.get(objects[active].id)) if objects else ()
-    return Answer(name, shown, layers, active, embedding, ms or _last_ms(layers, active), calls, refused, bool(ms))
+    return Answer(name, shown, layers, active, embedding, ms, calls, refused)
 
 
 def solve(model: SegmentModel, embedding: Embedding, wanted: Wanted, *, chained: bool, known: Solved | None = None):
@@ -212,11 +211,6 @@ def layer_of(wanted: Wanted, place: int, masks: Masks | None) -> Layer:
         id=wanted.id, number=place + 1, name=wanted.name, masks=masks, token=token,
         chosen=wanted.token is not None, visible=wanted.visible, threshold=wanted.threshold,
     )  # fmt: skip
-
-
-def _last_ms(layers: tuple[Layer, ...], active: int) -> float:
-    shown = layers[active] if layers else None
-    return 0.0 if shown is None or shown.masks is None else shown.masks.ms
 
 
 # --- the picture ---

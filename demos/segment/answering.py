@@ -146,17 +146,18 @@ def filled(asked: asking.Asked, shared: Shared, panel: Panel, made: Answer, obje
     model_id = made.embedding.model_id
     times = model_switch.note(parts.TOPIC, request, {model_id: made.embedding.ms})
     threshold = made.layer.threshold if made.layer else 0.0
+    decoded = made.layer.masks.ms if made.layer else 0.0
     example = made.picture.name if examples.find(made.picture.name) else ""
     return {
         panel.clocks: clocks.answer(
             made.picture.name,
             layers=result.layers(made.layers),
             encoder_ms=made.embedding.ms,
-            decoder_ms=made.ms if made.layer and made.decoded else None,
+            decoder_ms=made.ms or None,
         ),
         panel.notes: result.refusals(made),
-        panel.card: views.card(made.layer, ms=made.ms),
-        panel.provenance: result.provenance(model_id, ms=made.embedding.ms + made.ms, live=True),
+        panel.card: views.card(made.layer),
+        panel.provenance: result.provenance(model_id, ms=made.embedding.ms + decoded, live=True),
         panel.code: result.code(made.calls, model_id, name=made.picture.name, threshold=threshold),
         panel.facts: model_switch.told(parts.TOPIC, model_id, times),
         shared.answered: made.name,

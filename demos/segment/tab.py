@@ -91,7 +91,7 @@ def _picture_level(page, shared: parts.Shared, start: asked.Opening) -> dict:
 def _first_card(start: asked.Opening) -> str:
     if not start.example:
         return views.no_picture()
-    return views.card(start.stored.layer, ms=start.stored.layer.masks.ms) if start.stored else views.card(None)
+    return views.card(start.stored.layer if start.stored else None)
 
 
 def _stored_line(stored) -> str:

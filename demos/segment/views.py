@@ -40,7 +40,7 @@ def title(layer: Layer) -> str:
     return html.escape(layer.name) if layer.name else word("object_n", n=layer.number)
 
 
-def card(layer: Layer | None, *, ms: float | None = None) -> str:
+def card(layer: Layer | None) -> str:
     """What the decoder says of the chosen object's mask; without one, what to do."""
     if layer is None:
         return framed(sentence("mark_here", kind="sg-note"))
@@ -51,8 +51,8 @@ def card(layer: Layer | None, *, ms: float | None = None) -> str:
         ("card_stability", _ratio(masks.stability[token])),
         ("card_area", f"{float(masks.area[token]):.1%}"),
         ("card_token", word(rule, token=token)),
+        ("card_ms", milliseconds(masks.ms)),
     ]
-    facts += [("card_ms", milliseconds(ms))] if ms is not None else []
     cells = "".join(f"<div><dt>{word(name)}</dt><dd>{value}</dd></div>" for name, value in facts)
     return framed(f'<h3>{title(layer)}</h3><dl class="sg-card">{cells}</dl>')
 

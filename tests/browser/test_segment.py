@@ -47,9 +47,16 @@ def wait_for_another(page, before: str) -> None:
     )
 
 
+def take(page, tool: str) -> None:
+    """Choose a tool of the stage; its button would put it away where it is chosen already."""
+    button = page.locator(f"#sg-stage [data-name={tool}]")
+    if button.get_attribute("aria-pressed") != "true":
+        button.click()
+
+
 def click(page, x: float, y: float) -> None:
     """Mark a point, and wait for the answer."""
-    page.locator("#sg-stage [data-name=point]").click()
+    take(page, "point")
     before = answers(page)
     page.mouse.click(*place(page, x, y))
     wait_for_another(page, before)
@@ -91,7 +98,7 @@ def test_the_tab_opens_finished_and_the_mask_follows_the_finger(visit):
     page.wait_for_function(f"({FILLED})() > 0")
     click(page, 0.5, 0.5)
     encoder = page.locator("#sg-clocks .encoder .ms").text_content()
-    page.locator("#sg-stage [data-name=finger]").click()
+    take(page, "finger")
     page.mouse.move(*place(page, 0.2, 0.5))
     page.mouse.down()
     seen = set()
@@ -137,7 +144,7 @@ def test_S01_G08_two_visitors_have_two_pictures_and_a_new_one_gets_none_of_the_o
     pages = [visit("?tab=segment") for _ in range(2)]
     for page, name in zip(pages, ("coins", "rocket"), strict=True):
         on_screen(page)
-        page.locator("#sg-stage [data-name=point]").click()
+        take(page, "point")
         page.mouse.click(*place(page, 0.5, 0.5))
         example(page, name)
         expect(page.locator("#sg-card")).to_contain_text("Nothing is marked yet", timeout=PATIENCE_MS)

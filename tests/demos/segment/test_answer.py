@@ -101,6 +101,7 @@ def test_only_the_object_that_changed_is_answered(tiny, tmp_path, visitors, call
     assert made.layer is made.layers[1] and made.layers[0].name == "cup"
     renamed = ask(on_stage(path, {**cup, "name": "mug"}), visitors[0])
     assert len(calls) == 2 and renamed.layers[0].name == "mug"
+    assert made.ms > 0 and renamed.ms == 0
 
 
 def test_G04_an_object_that_cannot_be_answered_does_not_stop_the_others(tiny, tmp_path, visitors):

@@ -13,6 +13,7 @@ def layer(name="", **given) -> Layer:
         iou=np.array([0.5, 0.61, 0.72, 0.83], np.float32),
         stability=np.array([0.9, np.nan, 0.8, 0.7], np.float32),
         area=np.array([0.1, 0.2, 0.3, 0.4], np.float32),
+        ms=12.3,
     )
     return Layer(1, 1, name, masks, **{"token": 2, **given})
 
@@ -23,7 +24,7 @@ def test_T07_a_name_with_tags_is_text():
 
 
 def test_the_card_tells_the_token_that_is_shown():
-    shown = views.card(layer(), ms=12.3)
+    shown = views.card(layer())
     assert "0.72" in shown and "30.0%" in shown and "12 ms" in shown and "对象 1" in shown
 
 
