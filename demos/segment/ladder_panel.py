@@ -112,13 +112,15 @@ def rungs(masks: Masks, picture: str) -> list[dict]:
     truth: {"iou", "name"} of the known object that the mask fits best, among those that the marks can mean; else None.
     inside: (the next larger mask, share of this one in it), or None. picture: its name on the stage.
     """
-    from pipelines.segment.ambiguity import ladder, true_iou
+    from pipelines.segment.ambiguity import ladder
+    from pipelines.segment.clicks import intersection_over_union
 
     meant = truth.meant(truth.of(picture), masks.prompt)
     inside = logit_views.inside_next(masks)
     made = []
     for rung in ladder(masks):
-        fits = [(true_iou(masks, rung.token, one.mask), one.name) for one in meant]
+        mask = logit_views.enlarged(masks, rung.token) > 0 if meant else None
+        fits = [(intersection_over_union(mask, one.mask), one.name) for one in meant]
         iou, name = max(fits, key=lambda fit: fit[0], default=(None, None))
         made.append(
             {

@@ -46,6 +46,29 @@ def logits(masks: Masks) -> np.ndarray:
     return np.clip(part, -HALF_MAX, HALF_MAX).astype(np.float16)
 
 
+def enlarged(masks: Masks, token: int) -> np.ndarray:
+    """(h, w) float32: the logits at `size`, as `Masks.enlarged` up to rounding: a page opens without a model library.
+
+    Enlarging is linear and works along one axis at a time, so that it is a product with a matrix on each side.
+    """
+    side = masks.logits.shape[-1]
+    down, across = (
+        _bilinear(out, part) @ _bilinear(masks.square, side)[:part]
+        for out, part in zip(masks.size, masks.input_size, strict=True)
+    )
+    return down @ masks.logits[token] @ across.T
+
+
+def _bilinear(many: int, few: int) -> np.ndarray:
+    """(many, few) float32: how each of `many` places is mixed from `few` cells, as PyTorch counts them."""
+    at = np.maximum((np.arange(many) + 0.5) * few / many - 0.5, 0)
+    first = np.minimum(at.astype(int), few - 1)
+    made = np.zeros((many, few), np.float32)
+    made[np.arange(many), first] = 1 - (at - first)
+    made[np.arange(many), np.minimum(first + 1, few - 1)] += at - first
+    return made
+
+
 def cells_box(masks: Masks) -> tuple[float, float, float, float]:
     """Where the valid cells lie, in pixels of the picture at `size`; the last ones may reach over its edge."""
     side, (rows, columns) = masks.logits.shape[-1], masks.valid

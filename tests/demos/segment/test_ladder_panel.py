@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +16,7 @@ from pipelines.segment.ambiguity import spread
 from pipelines.segment.clicks import Click
 from pipelines.segment.marks import Prompt
 from pipelines.segment.masks import Masks
+from tests.conftest import REPO
 from tests.demos.segment import hand_made
 
 
@@ -67,6 +70,23 @@ def test_each_mask_is_held_against_the_known_object_that_it_fits_best():
     assert [(rung["truth"]["name"]["en"], rung["truth"]["iou"]) for rung in rungs] == [
         ("coffee", 1.0), ("cup with coffee", 1.0), ("cup, saucer and spoon", 1.0), ("cup with coffee", 1.0),
     ]  # fmt: skip
+
+
+def test_the_stored_ladder_opens_without_a_model_library():
+    """With true IoUs, in a process of its own."""
+    code = """if True:
+        import sys
+        from dataclasses import replace
+        from demos.segment import ladder_panel, truth
+        from pipelines.segment.clicks import Click, deepest
+        from pipelines.segment.marks import Prompt
+        from tests.demos.segment import hand_made
+        x, y, _ = deepest(truth.of("breakfast")[0].mask)
+        masks = replace(hand_made.masks(), prompt=Prompt((Click(x, y, True),)), size=(576, 768), full_size=(576, 768))
+        print([rung["truth"] is None for rung in ladder_panel.rungs(masks, "breakfast")], "torch" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, timeout=300)
+    assert done.stdout.splitlines()[-1:] == ["[False, False, False, False] False"], done.stderr
 
 
 def test_marks_mean_what_lies_under_all_of_them_and_under_no_negative_one():

@@ -33,6 +33,15 @@ def test_no_cell_that_the_enlargement_reads_is_left_out(length, side, square):
     assert not np.array_equal(enlarged(last), enlarged(plain)) or count == side
 
 
+@pytest.mark.parametrize(
+    "square, part, size", [(64, (43, 64), (100, 150)), (64, (64, 6), (90, 8)), (32, (32, 32), (40, 50))]
+)
+def test_logits_are_enlarged_without_a_model_library_as_with_one(square, part, size):
+    masks = hand_made.masks(logits=np.random.default_rng(0).normal(0, 5, (4, 32, 32)).astype(np.float32))
+    vars(masks).update(square=square, input_size=part, size=size)
+    np.testing.assert_allclose(logit_views.enlarged(masks, 1), masks.enlarged(1), atol=2e-4)  # its places are float32
+
+
 def test_the_picture_takes_as_many_cells_as_it_fills():
     masks = hand_made.masks()
     assert logit_views.cells_box(masks) == (0, 0, 192, 132)  # 22 rows of 6 px: the last one reaches 3 px over the edge
