@@ -6,12 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from demos.segment import attention_views, level_views, levels, logit_files
+from demos.segment import attention_views, ladder_panel, level_views, levels, logit_files, parts, threshold_panel
 from demos.shell import sessions
 from demos.shell.arrays import unpack
 from pipelines.segment.clicks import Click
 from pipelines.segment.marks import Prompt
 from tests.demos.segment import hand_made
+from tests.demos.segment.sessions_of import on_stage, picture_file, point
+from tests.demos.segment.test_answer import ask
 from tests.pipelines.segment.conftest import make_model, make_picture
 
 
@@ -151,3 +153,42 @@ def test_files_of_earlier_answers_go(request_of_one):
     kept = {one["url"].rsplit("/", 1)[-1] for one in made[-logit_files.MOST_FILES :]}
     assert {name for name in names if name.startswith("map")} == kept and len(names) == len(kept) + 1
     assert logit_files.private(np.full(3, 5, np.float16), "map", request_of_one) == made[5]  # the same file for all
+
+
+# --- what the handlers answer ---
+SHARED = parts.Shared(None, None, None, None, None)
+
+
+def test_every_panel_speaks_of_the_object_that_is_chosen(tiny, tmp_path, visitors):
+    first, second = {"id": 1, "marks": [point(9, 9)]}, {"id": 2, "marks": [point(40, 20), point(2, 2, 0)], "token": 3}
+    made = ask(on_stage(picture_file(tmp_path), first, second, active=1), visitors[0])
+    table, button, colours, attention = levels._blocks(made.name, SHARED, visitors[0])
+    numbers, pixel, places = levels._numbers(made.name, SHARED, visitors[0])
+    cards, _spread = ladder_panel._follow(SHARED)(made.name, "en", visitors[0])
+    threshold = threshold_panel._follow(SHARED)(made.name, "en", visitors[0])
+    assert "IoU head" in table and not button.visible and colours.count("<img") == 2
+    assert [one["kind"] for one in attention["tokens"]][5:] == ["positive", "negative", "padding"]
+    assert (cards["object"], cards["token"], cards["chosen"]) == (2, 3, True)
+    assert (threshold["object"], threshold["token"], pixel["token"]) == (2, 3, 3)
+    assert threshold["logits"] == cards["logits"]  # one file for both
+    assert np.array_equal(threshold["map"], made.layer.masks.part(3))
+    assert "2: click −" in places and "<table" in numbers
+
+
+def test_without_a_mark_every_panel_is_empty(tiny, tmp_path, visitors):
+    made = ask(on_stage(picture_file(tmp_path), {"id": 1, "marks": []}), visitors[0])
+    for name in (made.name, ""):
+        assert levels._blocks(name, SHARED, visitors[0])[3] is None
+        assert levels._numbers(name, SHARED, visitors[0])[1] is None
+        assert ladder_panel._follow(SHARED)(name, "en", visitors[0])[0] is None
+        assert threshold_panel._follow(SHARED)(name, "en", visitors[0]) is None
+
+
+def test_a_slow_encoder_runs_a_second_time_only_when_asked(tiny, tmp_path, visitors, monkeypatch):
+    monkeypatch.setattr(levels, "SOON_MS", -1)
+    made = ask(on_stage(picture_file(tmp_path), {"id": 1, "marks": [point(9, 9)]}), visitors[0])
+    table, button, *_ = levels._blocks(made.name, SHARED, visitors[0])
+    assert button.visible and "IoU head" not in table
+    timed = levels._timed(made.name, SHARED, visitors[0])
+    assert "IoU head" in timed
+    assert levels._blocks(made.name, SHARED, visitors[0])[0] == timed  # measured once for a picture
