@@ -107,7 +107,7 @@ class Stage(Canvas):
         return [*WORDS, *CANVAS_WORDS, *(f"segment.{name}" for name in _WORDS)]
 
     def preprocess(self, payload: Any) -> Asked | None:
-        if payload is None:
+        if payload in (None, ""):  # the page sends "" when the picture was taken away
             return None
         try:
             path = self._path(payload)

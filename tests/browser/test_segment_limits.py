@@ -30,7 +30,7 @@ def test_G07_everything_without_a_picture_says_what_to_do(tab):
 
 
 def test_a_stored_funnel_has_no_masks_on_the_server_to_download(tab):
-    tab.evaluate("lucida.language('zh')")
+    tab.locator("#switch").click()
     tab.locator("#sg-everything-coco").click()
     expect(toast(tab)).to_contain_text("请先按", timeout=PATIENCE_MS)
     expect(tab.locator("#sg-funnel [data-stage=small] input")).to_be_disabled()

@@ -99,7 +99,7 @@ class PictureInput(gr.HTML):
 
     def preprocess(self, payload: Any) -> Picture | None:
         """The picture, checked; a refusal is a sentence in the language that the payload names."""
-        if payload is None:
+        if payload in (None, ""):  # the page sends "" when the picture was taken away
             return None
         try:
             return open_picture(self._path(payload))

@@ -34,7 +34,7 @@ def test_the_picture_opens_when_it_is_wanted(stage):
 
 
 def test_nothing_on_the_stage_is_nothing(stage):
-    assert stage.preprocess(None) is None
+    assert stage.preprocess(None) is None and stage.preprocess("") is None
 
 
 @pytest.mark.parametrize("payload", [{"picture": {"path": "/etc/passwd"}}, {"example": "../app"}, [], {"picture": {}}])

@@ -29,6 +29,7 @@ def test_what_python_gives_comes_back(kind):
         picture = got if kind is PictureInput else got[0]
         assert picture.sha256 == photo.sha256
     assert component.preprocess(None) is None and component.postprocess(None) is None
+    assert component.preprocess("") is None  # what the page sends when the picture was taken away
 
 
 def test_an_example_is_known_by_its_id_and_outlives_the_cache(tmp_path):
