@@ -32,10 +32,9 @@ _FETCH = 'url => { const a = document.createElement("a"); a.href = url; a.downlo
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A pass that the session keeps. serial: as the page calls it. picture: SHA-256 of the file that it is of."""
+    """A pass that the session keeps. serial: as the page calls it."""
 
     serial: str
-    picture: str
     grid: GridPass
 
 
@@ -138,18 +137,24 @@ def _kept(grid: GridPass, shown: parts.Pictured, request: gr.Request) -> dict:
     shutil.rmtree(folder, ignore_errors=True)  # the files of the pass before
     under = everything_views.Under.of(shown.name, grid.full_size, shown.small)
     value = everything_views.value(everything_views.candidates(grid), under, folder)
-    session.put(PASS, Found(value["serial"], shown.sha256, grid), nbytes=grid.nbytes)
+    session.put(PASS, Found(value["serial"], grid), nbytes=grid.nbytes)
     return value
 
 
 def on_answer(answered, sieve: Sieve | None, lang, request: gr.Request):
-    """Another picture on the stage, or none: the masks of the one before go."""
+    """Another picture on the stage, none, or another model: the masks of the one before go."""
     session = sessions.of(request)
-    shown = session.get(parts.PICTURE)
-    if sieve is None or (answered and (shown is None or sieve.sent.get("name") == shown.name)):
+    if sieve is None or (answered and _fits(sieve, session)):
         return gr.skip(), gr.skip()
     session.put(PASS, None, nbytes=0)
     return "", None
+
+
+def _fits(sieve: Sieve, session: sessions.Session) -> bool:
+    """Whether the funnel is of the session's picture, and its pass by the model that the picture was encoded with."""
+    shown, kept, encoded = (session.get(key) for key in (parts.PICTURE, PASS, parts.EMBEDDING))
+    by_another = kept is not None and encoded is not None and encoded.model_id != kept.grid.model_id
+    return not by_another and (shown is None or sieve.sent.get("name") == shown.name)
 
 
 def on_small(sieve: Sieve | None, lang, request: gr.Request):

@@ -116,6 +116,12 @@ def test_another_picture_empties_the_funnel_and_the_same_one_does_not(laid_out, 
         everything_panel.on_coco(sieve(value), "en", visitor)
 
 
+def test_another_model_empties_the_funnel(laid_out, visitor):
+    value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
+    parts.keep_embedding(replace(sessions.of(visitor).get(parts.EMBEDDING), model_id="larger"), visitor)
+    assert everything_panel.on_answer("a", sieve(value), "en", visitor) == ("", None)
+
+
 def test_a_picture_taken_away_empties_the_funnel(laid_out, visitor):
     value = run(laid_out, visitor)[-1][laid_out.panel.funnel]
     assert everything_panel.on_answer("", sieve(value), "en", visitor) == ("", None)
