@@ -74,7 +74,7 @@ def notes(lines: Sequence[str]) -> str:
 
 def cut_out(source: str, layer: Layer) -> str:
     """The cut-out on a chequered ground; source: an address or a data URL of ours."""
-    told = word("cut_out_of", name=layer.name) if layer.name else word("cut_out_of_n", n=layer.number)
+    told = word("cut_out_of", title=layer.name) if layer.name else word("cut_out_of_n", n=layer.number)
     figure = f'<figure class="sg-cut"><img src="{html.escape(source)}" alt=""></figure>'
     return framed(f'{figure}<p class="lucida-unseen">{told}</p>')
 

@@ -34,3 +34,10 @@ def test_an_empty_mask_has_no_stability():
 
 def test_without_a_mask_the_card_says_what_to_do():
     assert 'lang="zh-CN"' in views.card(None)
+
+
+def test_the_cut_out_is_told_by_name_or_by_number():
+    assert "&lt;b&gt;cup" in views.cut_out("x.png", layer("<b>cup")) and "<b>cup" not in views.cut_out(
+        "x.png", layer("<b>cup")
+    )
+    assert "object 1" in views.cut_out("x.png", layer())
