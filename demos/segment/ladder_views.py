@@ -31,7 +31,7 @@ class Measured:
 
 def measured(figures: Mapping) -> Measured | None:
     """What `figures.json` of the model's folder says of the spread; None where it says nothing."""
-    val = figures.get("val")
+    val = figures.get("sets", {}).get("val")
     if not isinstance(val, Mapping) or not {"spread", "shrinks", "shrinks_any"} <= set(val):
         return None
     return Measured(

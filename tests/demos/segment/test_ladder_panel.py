@@ -138,11 +138,11 @@ def test_the_curve_has_a_dot_where_its_value_is():
 def test_what_was_measured_is_said_and_nothing_where_it_was_not():
     val = {"n": 200, "pictures": 90, "spread": {"mean": [0.4, 0.3, 0.25]}}
     val |= {"shrinks": {"mean": [0.815, 0.5]}, "shrinks_any": {"mean": [0.64]}}
-    told = ladder_views.spread({1: 0.5}, ladder_views.measured({"val": val}))
+    told = ladder_views.spread({1: 0.5}, ladder_views.measured({"sets": {"val": val}}))
     assert "200 objects in 90 pictures" in told and "82% of the objects" in told and "64% of the cases" in told
     assert "from 0.40 after one click to 0.25 after 3" in told and "验证集" in told
     assert told.count('class="sg-square"') == 3 + 1  # the means, and the one in the key
-    assert ladder_views.measured({}) is None and ladder_views.measured({"val": {"n": 3}}) is None
+    assert ladder_views.measured({}) is None and ladder_views.measured({"sets": {"val": {"n": 3}}}) is None
     assert "sg-square" not in ladder_views.spread({1: 0.5}, None)
 
 
