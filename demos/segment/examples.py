@@ -11,7 +11,7 @@ from PIL import Image
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "examples"
 OFFERED = ("breakfast", "coffee", "rocket", "coins", "photographer", "astronaut", "citrus", "raccoon", "cat")
-MARKS = {"objects": [{"id": 1, "marks": [{"kind": "point", "x": 230, "y": 288, "label": 1}]}], "active": 0}
+MARKS = {"objects": [{"id": 1, "marks": [{"kind": "point", "x": 208, "y": 132, "label": 1}]}], "active": 0}
 
 
 @dataclass(frozen=True)

@@ -120,6 +120,16 @@ def test_the_figure_of_a_bundled_model_is_the_one_in_its_card(entry):
     assert float(row.split("|")[5].split()[0]) == figure.value
 
 
+def test_the_figures_of_the_bundled_sam_are_those_in_its_card():
+    figures = {figure.name: figure for figure in CATALOGUE.find("lucida-sam").figures}
+    card = (MODELS / figures["val_miou_1"].source).read_text(encoding="utf-8")
+    row = re.search(r"^\| val: all four together .*$", card, re.MULTILINE)[0].split("|")
+    columns = {"val_miou_1": 4, "val_miou_5": 5, "val_miou_box": 6}
+    assert {name: float(row[place].split()[0]) for name, place in columns.items()} == {
+        name: figure.value for name, figure in figures.items()
+    }
+
+
 DIFFUSION = CATALOGUE.of_topic("text_to_image")
 DIFFUSION_HUB = [entry for entry in DIFFUSION if isinstance(entry.source, Hub)]
 
