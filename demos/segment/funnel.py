@@ -19,7 +19,8 @@ _SCRIPTS = ("funnel_sift.js", "funnel_paint.js", "funnel.js")
 _STAGES = ("grid", "iou", "stability", "nms", "small", "kept")
 _WORDS = (
     *("empty", "keep", "reset", "canvas", "gone", "points", "kept", "left", "sum", "mask", "more", "nothing", "waits"),
-    *("hint_kept", "hint_grid", "hint_gone", "limit_iou", "limit_stability", "limit_nms", "limit_small", "limit_off", "limit_later"),
+    *("hint_kept", "hint_grid", "hint_gone"),
+    *("limit_iou", "limit_stability", "limit_nms", "limit_small", "limit_off", "limit_later"),
     *("lowered", "cleaned", "added", "why_touched"),
     *(f"{kind}_{stage}" for kind in ("stage", "list") for stage in _STAGES),
     *(f"why_{stage}" for stage in _STAGES[1:]),
