@@ -38,6 +38,7 @@ SHOTS = (
     Shot("chinese", "?tab=zero_shot&lang=zh", 1280, 1000),
     Shot("phone", "?tab=zero_shot&lang=zh", 375, 1600, 1.5),
     Shot("text_to_image", "?tab=text_to_image&lang=en", 1280, 1720, ready=("#ti-pictures img", "#t2i-machine canvas")),
+    Shot("segment", "?tab=segment&lang=en", 1280, 1340, ready=("#sg-main canvas", "#sg-cut-out img")),
 )
 
 
