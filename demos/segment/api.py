@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import gradio as gr
 
 from demos.segment import answer, downloads, everything_panel, everything_views, parts, result, wanted
 from demos.shell import jobs, sessions
+from demos.shell.components.door import uploaded
 from demos.shell.words import say
 from pipelines.runtime.errors import UserError
 
@@ -36,7 +36,7 @@ def segment(
     """
     asked = object_of(points, labels, box, token=token, threshold=threshold)
     parts.chosen(model)  # before the picture is decoded: a wrong name costs nothing
-    opened = _opened(picture)
+    opened = uploaded(picture)
     height, width = opened.pixels.shape[:2]
     (one,), _ = wanted.read({"objects": [asked]}, width, height)
     if one.empty:
@@ -79,7 +79,7 @@ def segment_everything(
     """
     side = everything_panel.read_side(side)
     parts.chosen(model)
-    opened, loaded = _opened(picture), parts.load(model)
+    opened, loaded = uploaded(picture), parts.load(model)
     from pipelines.segment import prompt
     from pipelines.segment.everything import Thresholds, filter, grid_pass
 
@@ -150,20 +150,6 @@ def _files(kept: downloads.Full, folder: Path, lang: str) -> dict:
 
 def _file(path: Path) -> dict:
     return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
-
-
-def _opened(picture):
-    """The picture of a file that was uploaded here. Raises UserError."""
-    from pipelines.runtime.pictures import open_picture
-
-    path = picture.get("path") if isinstance(picture, Mapping) else picture  # a file of Gradio's client, or its name
-    if not path:
-        raise UserError("errors.picture_missing")
-    if not isinstance(path, str):
-        raise UserError("errors.picture_not_file")
-    if not sessions.is_own_file(path):
-        raise UserError("errors.picture_gone")
-    return open_picture(Path(path))
 
 
 API = {"segment": segment, "segment_everything": segment_everything}

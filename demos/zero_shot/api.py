@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import gradio as gr
 
-from demos.shell import sessions
+from demos.shell.components.door import uploaded
 from demos.shell.words import say
 from demos.zero_shot import answer as answers
 from demos.zero_shot import evidence_panel, nothing, result
@@ -29,7 +26,7 @@ def zero_shot(
         lang: en or zh, the language of notes and error sentences
     """
     question = read(labels, templates, crop, model)  # before the picture is decoded: a bad text costs nothing
-    opened = _opened(picture)
+    opened = uploaded(picture)
     notes = [say(note.key, lang, **note.values) for note in (*opened.notes, *question.notes)]
     return {**result.plain(answers.ask(opened.pixels, question)), "notes": notes}
 
@@ -53,7 +50,7 @@ def zero_shot_evidence(
     if method not in evidence_panel.METHODS:
         raise UserError("zero_shot.method_unknown", method=str(method)[:40])
     question = read(labels, "", crop, model)
-    pixels = _opened(picture).pixels
+    pixels = uploaded(picture).pixels
     answer = answers.ask(pixels, question)
     target = evidence_panel.target_in(answer, label, against, "api")
     found = evidence_panel.map_of(target, pixels, method)
@@ -81,7 +78,7 @@ def zero_shot_none_of_these(
     """
     limit = None if threshold == -1 else _share(threshold)
     question = read(labels, "", crop, model)
-    main = answers.ask(_opened(picture).pixels, question).main
+    main = answers.ask(uploaded(picture).pixels, question).main
     return nothing.plain(main, limit)
 
 
@@ -90,20 +87,6 @@ def _share(value) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise UserError("zero_shot.threshold_range", value=str(value)[:40])
     return float(value)
-
-
-def _opened(picture):
-    """The picture of a file that was uploaded here. Raises UserError."""
-    from pipelines.runtime.pictures import open_picture
-
-    path = picture.get("path") if isinstance(picture, Mapping) else picture  # a file of Gradio's client, or its name
-    if not path:
-        raise UserError("errors.picture_missing")
-    if not isinstance(path, str):
-        raise UserError("errors.picture_not_file")
-    if not sessions.is_own_file(path):
-        raise UserError("errors.picture_gone")
-    return open_picture(Path(path))
 
 
 API = {

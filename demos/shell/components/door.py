@@ -15,6 +15,7 @@ import numpy as np
 from gradio.processing_utils import save_bytes_to_cache, save_file_to_cache
 from PIL import Image
 
+from demos.shell import sessions
 from demos.shell.words import LANGUAGES, say
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.pictures import Picture, open_picture
@@ -47,6 +48,21 @@ def example(given: Example | tuple) -> Example:
 def in_both(key: str, **values: Any) -> dict[str, str]:
     """The sentence in both languages, for a script to choose from."""
     return {lang: say(key, lang, **values) for lang in LANGUAGES}
+
+
+def uploaded(picture: Any) -> Picture:
+    """The picture of a file that a call of the API uploaded here: what Gradio's client sends, or its path.
+
+    Raises UserError: nothing was sent, no file, or one that does not lie in the cache.
+    """
+    path = picture.get("path") if isinstance(picture, Mapping) else picture
+    if not path:
+        raise UserError("errors.picture_missing")
+    if not isinstance(path, str):
+        raise UserError("errors.picture_not_file")
+    if not sessions.is_own_file(path):
+        raise UserError("errors.picture_gone")
+    return open_picture(Path(path))
 
 
 def allowed_file(payload: Mapping, *, cache: str, examples: Mapping[str, Example]) -> Path:
