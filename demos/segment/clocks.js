@@ -64,6 +64,7 @@ function write() {
   turn(encoder, calm && going != null ? 0 : ((going ?? encoded.ms ?? 0) / 1000) * 360);
   const pace = rate(), said = pace ? word("clock_rate", { n: count, rate: pace.toFixed(pace < 10 ? 1 : 0) }) : word("clock_answers", { n: count });
   tell(decoder, "clock_decoder", last, count ? said : word(last == null ? "clock_none" : "clock_stored"));
+  decoder.dataset.answers = count; // the words change with the pace too
   turn(decoder, count * STEP_DEGREES);
 }
 

@@ -34,17 +34,18 @@ def place(page, x: float, y: float) -> tuple[float, float]:
 
 
 def answers(page) -> str:
-    """What the decoder's clock says of its answers."""
-    return page.locator("#sg-clocks .decoder .what").text_content()
+    """How often the decoder has answered on this page."""
+    return page.locator("#sg-clocks .decoder").get_attribute("data-answers")
 
 
 def wait_for_another(page, before: str) -> None:
-    """Wait until the decoder has answered once more."""
+    """Wait until the decoder has answered once more, and the mask is drawn."""
     page.wait_for_function(
-        "before => document.querySelector('#sg-clocks .decoder .what').textContent !== before",
+        "before => document.querySelector('#sg-clocks .decoder').dataset.answers !== before",
         arg=before,
         timeout=PATIENCE_MS,
     )
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def take(page, tool: str) -> None:
