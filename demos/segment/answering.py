@@ -20,7 +20,7 @@ from demos.segment.parts import Shared
 from demos.segment.stage import wire_finger
 from demos.segment.starter import Starter
 from demos.segment.wanted import Wanted
-from demos.shell import jobs, links, model_switch, sessions
+from demos.shell import jobs, links, model_switch, models, sessions
 from pipelines.runtime.errors import UserError
 
 ENCODING = "segment.encoding"  # session: (SHA-256 of the picture, model) of which the encoder is running as a long job
@@ -137,7 +137,7 @@ def _begin_to_encode(stage, shown: parts.Pictured, panel: Panel, model_id: str, 
 
 def is_quick(model_id: str) -> bool:
     """Whether the encoder answers within a breath: the bundled one, or any on a GPU."""
-    runtime = parts.runtime()
+    runtime = models.runtime()
     return runtime.catalogue.find(model_id).origin == "bundled" or runtime.placement.device != "cpu"
 
 

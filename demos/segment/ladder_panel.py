@@ -13,7 +13,7 @@ from demos.segment import ladder_views, logit_files, logit_views, parts, truth
 from demos.segment.level_views import about
 from demos.segment.over_heat import files
 from demos.segment.threshold_panel import TOKEN_WORDS
-from demos.shell import jobs, sessions
+from demos.shell import jobs, models, sessions
 from demos.shell.words import both
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def remembered(layer: parts.Layer, request: gr.Request) -> dict[int, float]:
 
 def known(model_id: str) -> ladder_views.Measured | None:
     """What was measured of this model's spread, from its own folder; None where its folder says nothing."""
-    runtime = parts.runtime()
+    runtime = models.runtime()
     path = runtime.resolve(runtime.catalogue.find(model_id)).folder / FIGURES_FILE
     if not path.is_file():
         return None

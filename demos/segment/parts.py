@@ -9,15 +9,14 @@ Long work goes through `jobs.long` and `jobs.steps`, short work through `jobs.sh
 
 from __future__ import annotations
 
-import functools
-import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
 
-from demos.shell import jobs, model_switch, sessions
+from demos.shell import jobs, sessions
+from demos.shell.models import Models
 from pipelines.runtime.errors import UserError
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 
 TOPIC = "segment"
 BUNDLED = "lucida-sam"
+MODELS = Models(TOPIC, pipeline="pipelines.segment.prompt")
+known_model, chosen, ready, load = MODELS.known, MODELS.chosen, MODELS.ready, MODELS.load
 PICTURE = "segment.picture"  # session: Pictured
 EMBEDDING = "segment.embedding"  # session: Embedding
 OBJECTS = "segment.objects"  # session: tuple of Layer
@@ -81,36 +82,6 @@ class Shared:
     lang: gr.Textbox
     answered: gr.Textbox
     stored: object | None
-
-
-def runtime():
-    """The process's runtime; imported when first computing, as every model library."""
-    from pipelines.runtime import context
-
-    return context.current()
-
-
-def known_model(model_id) -> str:
-    """The id, if it is one of this tab's models or empty. Raises UserError."""
-    return model_switch.known(TOPIC, model_id)
-
-
-@functools.cache
-def ready() -> None:
-    """Import the pipeline, once and alone. Call it before the first import of anything below pipelines.segment."""
-    with runtime().memory.alone():
-        importlib.import_module("pipelines.segment.prompt")
-
-
-def chosen(model_id) -> str:
-    """The model of this id, or the app's choice if it is empty. Raises UserError."""
-    return known_model(model_id) or runtime().choose(TOPIC).entry.id
-
-
-def load(model_id: str) -> SegmentModel:
-    """The loaded model of this id, or the app's choice if it is empty. Raises UserError."""
-    ready()
-    return runtime().load(chosen(model_id))
 
 
 # --- what is shown, for the panels ---

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from demos.segment import clocks, examples, parts, snippet, views, wanted
+from demos.segment import clocks, examples, snippet, views, wanted
 from demos.segment.answer import Answer
 from demos.segment.parts import Layer
 from demos.segment.wanted import Wanted
-from demos.shell import results
+from demos.shell import models, results
 from demos.shell.words import spans
 
 
@@ -20,7 +20,7 @@ def layers(objects: tuple[Layer, ...]) -> dict[int, dict | None]:
 
 def provenance(model_id: str, *, ms: float, live: bool, device: str = "", dtype: str = "") -> str:
     """The line under the result. A stored one was computed elsewhere: why here is not its question."""
-    runtime = parts.runtime()
+    runtime = models.runtime()
     entry, placement = runtime.catalogue.find(model_id), runtime.placement if live else None
     return results.provenance(
         live=live,

@@ -21,7 +21,7 @@ from demos.segment import examples, parts
 from demos.segment.parts import Layer
 from demos.segment.snippet import Call
 from demos.segment.stage import Asked
-from demos.shell import sessions
+from demos.shell.stored import hashed, served
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "assets" / "stored" / "segment"
@@ -54,11 +54,7 @@ class Stored:
 
     def cut_out(self) -> Path:
         """A small PNG of the cut-out, copied to where the page may fetch files."""
-        source, path = self.folder / CUT_OUT, sessions.cache() / "stored" / "segment" / CUT_OUT
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not (path.is_file() and path.read_bytes() == source.read_bytes()):  # or an earlier version's
-            shutil.copyfile(source, path)
-        return path
+        return served(self.folder / CUT_OUT, parts.TOPIC)
 
 
 @cache
@@ -84,10 +80,10 @@ def made_of() -> dict[str, str]:
     first = examples.offered()[0]
     pipeline = ROOT / "pipelines" / "segment"
     return {
-        "model": _hashed([WEIGHTS / "model.safetensors"]),
-        "picture": _hashed([first.path]),
+        "model": hashed([WEIGHTS / "model.safetensors"]),
+        "picture": hashed([first.path]),
         "marks": hashlib.sha256(json.dumps(examples.MARKS, sort_keys=True).encode()).hexdigest(),
-        "code": _hashed([pipeline / name for name in CODE]),
+        "code": hashed([pipeline / name for name in CODE]),
     }
 
 
@@ -143,13 +139,6 @@ def _masks(data: dict[str, Any], path: Path, call: Call):
 
 def _small(array: np.ndarray) -> np.ndarray:
     return array.astype(np.float16) if array.ndim == 3 else array
-
-
-def _hashed(paths) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

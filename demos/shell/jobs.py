@@ -21,6 +21,7 @@ from contextlib import closing, contextmanager
 
 import gradio as gr
 
+from demos.shell import models
 from demos.shell.line import Line
 from demos.shell.words import say, spans
 from pipelines.runtime.errors import UserError
@@ -102,14 +103,14 @@ def api(function: Callable) -> Callable:
 
 def on_device(function: Callable, *args, **kwargs):
     """Run the function while holding the device that the app computes on."""
-    runtime = _runtime()
+    runtime = models.runtime()
     with runtime.turns.turn(runtime.placement.device):
         return function(*args, **kwargs)
 
 
 def steps(generator: Generator) -> Generator:
     """Pass on what the generator yields, holding the device only while it computes its next step."""
-    runtime = _runtime()
+    runtime = models.runtime()
     return runtime.turns.steps(runtime.placement.device, generator)
 
 
@@ -207,12 +208,6 @@ def _wait_until_free(session: str, job: _Job, replaces: bool) -> None:
         raise UserError("errors.busy")
     if not job.replaced:
         _BUSY[session] = job
-
-
-def _runtime():
-    from pipelines.runtime import context  # when first computing: the shell must open without it
-
-    return context.current()
 
 
 def _position(handler: Callable, name: str) -> int:

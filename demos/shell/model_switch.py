@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from demos.shell import jobs, model_facts, sessions
+from demos.shell import jobs, model_facts, models, sessions
 from demos.shell.words import spans, t
-from pipelines.runtime.errors import UserError
 
 ROLES = ("main", "twin")
 
@@ -50,13 +49,13 @@ def lay_out(page, topic: str, model: gr.Dropdown, *, start: str, bundled: str, t
     outputs = [status, facts, fetch, stop]
 
     def on_choice(model_id, lang, request: gr.Request):
-        known(topic, model_id)
+        models.known(topic, model_id)
         front = gr.skip() if is_ready(model_id) else gr.Tabs(selected="model")
         can = gr.Button(visible=_can_download(model_id))
         return "", told(topic, model_id, measured(topic, request)), can, can, front
 
     def on_fetch(model_id, lang, request: gr.Request):
-        for progress in _runtime().download(known(topic, model_id)):
+        for progress in models.runtime().download(models.known(topic, model_id)):
             total = model_facts.size(progress.total) if progress.total else "?"
             so_far = spans("shell.download_progress", done=model_facts.size(progress.done), total=total)
             yield so_far, gr.skip(), gr.skip(), gr.skip()
@@ -71,16 +70,7 @@ def lay_out(page, topic: str, model: gr.Dropdown, *, start: str, bundled: str, t
 
 def entries(topic: str) -> tuple:
     """The topic's models that a visitor can choose."""
-    return tuple(entry for entry in _runtime().catalogue.of_topic(topic) if entry.role in ROLES)
-
-
-def known(topic: str, model_id) -> str:
-    """The id, if it is one of the topic's models or empty. Raises UserError."""
-    if not isinstance(model_id, str):
-        raise UserError("errors.model_unknown", model=str(model_id)[:60])
-    if model_id and _runtime().catalogue.find(model_id).topic != topic:
-        raise UserError("shell.model_of_other_tab", model=model_id[:60])
-    return model_id
+    return tuple(entry for entry in models.runtime().catalogue.of_topic(topic) if entry.role in ROLES)
 
 
 def is_ready(model_id: str) -> bool:
@@ -102,7 +92,7 @@ def note(topic: str, request: gr.Request, times: Mapping[str, float]) -> dict[st
 
 def told(topic: str, model_id: str, times: Mapping[str, float]) -> str:
     """The facts of a model, of the app's own choice also why it was chosen, and all models side by side."""
-    runtime, why = _runtime(), ""
+    runtime, why = models.runtime(), ""
     if model_id:
         entry = runtime.catalogue.find(model_id)
     else:
@@ -122,16 +112,10 @@ def _can_download(model_id: str) -> bool:
 
 
 def _state(model_id: str) -> str:
-    runtime = _runtime()
+    runtime = models.runtime()
     return runtime.availability(runtime.catalogue.find(model_id)).state
 
 
 def _name(title: Mapping[str, str]) -> str:
     """A model's name without what stands in brackets: the same in both languages."""
     return title["en"].split(" (")[0]
-
-
-def _runtime():
-    from pipelines.runtime import context  # when first laid out: the shell must open without it
-
-    return context.current()

@@ -7,18 +7,19 @@ the trace of a picture that was only stored, with `ensured(request)`.
 
 from __future__ import annotations
 
-import functools
-import importlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from demos.shell import jobs, model_switch, sessions
+from demos.shell import jobs, sessions
+from demos.shell.models import Models, runtime
 from pipelines.runtime.errors import UserError
 
 TOPIC = "text_to_image"
+MODELS = Models(TOPIC, pipeline="pipelines.text_to_image.sample")
+known_model, ready = MODELS.known, MODELS.ready
 RUN = "run"  # session: the Denoising that is shown
 SHOWN = "text_to_image.shown"  # session: what is shown, also where its trace is gone
 
@@ -46,25 +47,6 @@ class Shared:
     stored: object | None
 
 
-def runtime():
-    """The process's runtime; imported when first computing, as every model library."""
-    from pipelines.runtime import context
-
-    return context.current()
-
-
-def known_model(model_id) -> str:
-    """The id, if it is one of this tab's models or empty. Raises UserError."""
-    return model_switch.known(TOPIC, model_id)
-
-
-@functools.cache
-def ready() -> None:
-    """Import the pipeline, once and alone. Call it before the first import of anything below pipelines."""
-    with runtime().memory.alone():
-        importlib.import_module("pipelines.text_to_image.sample")
-
-
 def load(model_id: str):
     """The loaded model of this id, or the app's choice if it is empty. Raises UserError.
 
@@ -73,7 +55,7 @@ def load(model_id: str):
     ready()
     from pipelines.text_to_image.preview import with_tiny
 
-    return with_tiny(runtime().load(known_model(model_id) or runtime().choose(TOPIC).entry.id), runtime())
+    return with_tiny(MODELS.load(model_id), runtime())
 
 
 def keep(request: gr.Request, shown: Shown, denoising) -> None:

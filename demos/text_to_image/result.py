@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from demos.shell import results
+from demos.shell import models, results
 from demos.shell.words import spans
 from demos.text_to_image import history, parts, snippet, views
 from demos.text_to_image.views import Drawn
@@ -55,7 +55,7 @@ def facts(denoising, edit, *, said: tuple[str, ...] = (), live: bool = True) -> 
 
 def provenance(denoising, *, live: bool) -> str:
     """The line under the picture, with the seed that makes it again."""
-    runtime = parts.runtime()
+    runtime = models.runtime()
     entry = runtime.catalogue.find(denoising.model_id)
     placement = runtime.placement if live else None
     return results.provenance(
@@ -75,7 +75,7 @@ def code(denoising, edit) -> str:
     settings = asdict(denoising.settings)
     if edit is not None:
         return snippet.edited(settings, denoising.model_id, kind=edit.kind)
-    entry = parts.runtime().catalogue.find(denoising.model_id)
+    entry = models.runtime().catalogue.find(denoising.model_id)
     return snippet.python(settings, entry, device=denoising.device, dtype=denoising.dtype)
 
 

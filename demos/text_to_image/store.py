@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from demos.shell import sessions
+from demos.shell import models
+from demos.shell.stored import hashed, served
 from demos.text_to_image import examples, parts
 from demos.text_to_image.views import Drawn
 
@@ -41,16 +42,8 @@ class Stored:
 
     def drawn(self) -> tuple[Drawn, ...]:
         """The picture, copied to where the page may fetch files."""
-        path, source = self.cache / self.said["picture"], self.folder / self.said["picture"]
-        self.cache.mkdir(parents=True, exist_ok=True)
-        if not (path.is_file() and path.read_bytes() == source.read_bytes()):  # or an earlier version's
-            shutil.copyfile(source, path)
+        path = served(self.folder / self.said["picture"], f"{parts.TOPIC}/{self.folder.name}")
         return (Drawn(path, self.settings["seed"]),)
-
-    @property
-    def cache(self) -> Path:
-        """Where its files are copied to for the page; each language has files of the same names."""
-        return sessions.cache() / "stored" / "text_to_image" / self.folder.name
 
 
 @cache
@@ -70,9 +63,9 @@ def made_of() -> dict[str, str]:
     pipeline = ROOT / "pipelines" / "text_to_image"
     words = repr([(first, first.prompt(lang)) for lang in ("en", "zh")])
     return {
-        "model": _hashed(sorted(WEIGHTS.rglob("*.safetensors"))),
+        "model": hashed(sorted(WEIGHTS.rglob("*.safetensors"))),
         "example": hashlib.sha256(words.encode()).hexdigest(),
-        "code": _hashed([pipeline / name for name in CODE]),
+        "code": hashed([pipeline / name for name in CODE]),
     }
 
 
@@ -82,7 +75,7 @@ def make() -> None:
     from pipelines.text_to_image.sample import generate
     from pipelines.text_to_image.settings import Settings
 
-    model, first = parts.runtime().load(MODEL), examples.OFFERED[0]
+    model, first = models.runtime().load(MODEL), examples.OFFERED[0]
     for lang in ("en", "zh"):
         folder = FOLDER / lang
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,13 +102,6 @@ def make() -> None:
 def _at_once(function, *args):
     """Nobody else computes while results are stored: no turn is taken."""
     return function(*args)
-
-
-def _hashed(paths) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import gradio as gr
 import numpy as np
 
-from demos.shell import jobs, model_switch, sessions
+from demos.shell import jobs, sessions
+from demos.shell.models import Models, runtime
 from demos.zero_shot.question import TOPIC, Question
 from pipelines.runtime.errors import UserError
 
 KEPT = "zero_shot.answer"
+MODELS = Models(TOPIC, pipeline="pipelines.zero_shot.classify")
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,26 +36,9 @@ class Answer:
         return self.softmax if self.chosen == "softmax" else self.sigmoid
 
 
-def runtime():
-    """The process's runtime; imported when first computing, as every model library."""
-    from pipelines.runtime import context
-
-    return context.current()
-
-
-def known_model(model_id) -> str:
-    """The id, if it is one of this tab's models or empty. Raises UserError."""
-    return model_switch.known(TOPIC, model_id)
-
-
-def chosen_model(model_id: str) -> str:
-    """The model of this id, or the app's choice if it is empty. Raises UserError."""
-    return known_model(model_id) or runtime().choose(TOPIC).entry.id
-
-
 def ask(pixels: np.ndarray, question: Question) -> Answer:
     """Classify with the chosen model and with its counterpart of the other read-out. Raises UserError."""
-    main = classify(pixels, question, chosen_model(question.model))
+    main = classify(pixels, question, MODELS.chosen(question.model))
     other_role = "twin" if main.objective == "softmax" else "main"
     other, missing = None, None
     try:

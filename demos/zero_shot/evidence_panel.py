@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 import numpy as np
 
-from demos.shell import jobs, sessions
+from demos.shell import jobs, models, sessions
 from demos.shell.components import heat
 from demos.shell.words import spans, t
 from demos.zero_shot import answer as answers
@@ -207,7 +207,7 @@ def deletion_steps(target: Target, pixels: np.ndarray, evidence: np.ndarray):
 
 
 def _tools(target: Target):
-    return answers.runtime().load(target.answer.main.model_id), answers.crop_of(target.answer.question)
+    return models.runtime().load(target.answer.main.model_id), answers.crop_of(target.answer.question)
 
 
 def _kept(target: Target, request: gr.Request) -> dict:

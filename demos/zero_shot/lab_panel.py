@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from demos.shell import jobs, links
+from demos.shell import jobs, links, models
 from demos.shell.words import t
 from demos.zero_shot import answer as answers
 from demos.zero_shot import trials, views
@@ -63,6 +63,6 @@ def compare(pixels, answer: answers.Answer, templates: tuple[str, ...]):
     if len(labels) * len(lines) > MOST_TEXTS:
         counts = {"labels": len(labels), "templates": len(lines), "texts": len(labels) * len(lines)}
         raise UserError("zero_shot.too_many_texts", most=MOST_TEXTS, **counts)
-    model = answers.runtime().load(answer.main.model_id)
+    model = models.runtime().load(answer.main.model_id)
     picture = jobs.on_device(encode_picture, model, pixels, crop=answers.crop_of(answer.question))
     return jobs.on_device(compare_templates, model, picture, labels, templates=lines)

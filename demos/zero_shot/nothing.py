@@ -1,7 +1,7 @@
 """ "None of these" for one classification: the bank, the measured threshold, and the browser component's value."""
 
-from demos.shell import jobs
-from demos.zero_shot import answer, refusal
+from demos.shell import jobs, models
+from demos.zero_shot import refusal
 from pipelines.runtime.errors import UserError
 
 
@@ -26,7 +26,7 @@ def refusal_value(classification) -> dict | None:
     if not bank_is_ready(classification.model_id):
         return None
     try:
-        bank = load_bank(answer.runtime().load(classification.model_id))
+        bank = load_bank(models.runtime().load(classification.model_id))
     except UserError:
         return None
     return value_with(classification, bank)
@@ -72,4 +72,4 @@ def bank_steps(model_id: str):
     """Read the bank's words with a model that ships none; yields `BankStep`, the device taken a step at a time."""
     from pipelines.zero_shot.background import bank_steps as steps
 
-    yield from jobs.steps(steps(answer.runtime().load(model_id)))
+    yield from jobs.steps(steps(models.runtime().load(model_id)))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from demos.shell import results
+from demos.shell import models, results
 from demos.shell.words import LANGUAGES, say, spans
 from demos.zero_shot import answer as answers
 from demos.zero_shot import examples, nothing, quarrel, snippet, views
@@ -62,11 +62,11 @@ def quarrel_value(answer: Answer, *, temperature: float) -> dict:
 
 
 def title_of(model_id: str) -> dict[str, str]:
-    return answers.runtime().catalogue.find(model_id).title
+    return models.runtime().catalogue.find(model_id).title
 
 
 def origin(model_id: str) -> str:
-    return answers.runtime().catalogue.find(model_id).origin
+    return models.runtime().catalogue.find(model_id).origin
 
 
 def notes(answer: Answer, *, example: str) -> str:
@@ -95,7 +95,7 @@ def provenance(answer: Answer, *, live: bool) -> str:
     main = answer.main
     halves = [half for half in (answer.softmax, answer.sigmoid) if half is not None]
     titles = [title_of(half.model_id) for half in halves]
-    placement = answers.runtime().placement if live else None
+    placement = models.runtime().placement if live else None
     return results.provenance(
         live=live,
         title={lang: " + ".join(title[lang] for title in titles) for lang in LANGUAGES},

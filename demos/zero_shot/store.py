@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from demos.shell.stored import hashed
 from demos.zero_shot import examples
 from demos.zero_shot.answer import Answer
 from demos.zero_shot.question import Question, read
@@ -89,10 +90,10 @@ def made_of() -> dict[str, str]:
     weights = sorted([*MODELS.glob("*/model.safetensors"), *MODELS.glob("bank_*.safetensors")])
     pipeline = ROOT / "pipelines" / "zero_shot"
     return {
-        "models": _hashed(weights),
-        "picture": _hashed([first.path]),
+        "models": hashed(weights),
+        "picture": hashed([first.path]),
         "labels": hashlib.sha256(repr(first.labels).encode()).hexdigest(),
-        "code": _hashed([pipeline / name for name in CODE]),
+        "code": hashed([pipeline / name for name in CODE]),
     }
 
 
@@ -141,13 +142,6 @@ def _unpacked(data: dict) -> Half:
     tuples = {name: tuple(data[name]) for name in ("labels", "kept", "cut", "region_xyxy")}
     tokens = tuple(tuple(pieces) for pieces in data["tokens"])
     return Half(**{**data, **arrays, **tuples, "view": view, "blocks": blocks, "tokens": tokens})
-
-
-def _hashed(paths) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

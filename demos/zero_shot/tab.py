@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from demos.shell import jobs, links, model_switch, parcels, results, sessions
+from demos.shell import jobs, links, model_switch, models, parcels, results, sessions
 from demos.shell.words import t
 from demos.zero_shot import answer as answers
 from demos.zero_shot import (
@@ -52,7 +52,7 @@ def warm() -> None:
     """Load both models in the background, so that the first click does not wait for it."""
     for role in ("main", "twin"):
         try:
-            runtime = answers.runtime()
+            runtime = models.runtime()
             runtime.load(runtime.choose("zero_shot", role=role).entry.id)
         except UserError as error:  # said to the visitor when a model is asked for
             jobs.log.warning("not loaded ahead: %s", error)
@@ -159,7 +159,7 @@ def _wire(page, parts: Parts, start: asked.Opening) -> None:
         return classified(parts, picture, (labels, templates, crop, model), example, temperature, request)
 
     def on_model(picture, labels, templates, crop, model, example, temperature, lang, request: gr.Request):
-        if picture is None or not model_switch.is_ready(answers.known_model(model)):
+        if picture is None or not model_switch.is_ready(answers.MODELS.known(model)):
             return dict.fromkeys(everything, gr.skip())
         return classified(parts, picture, (labels, templates, crop, model), example, temperature, request)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demos.shell import models
 from demos.shell.components import door
 from demos.text_to_image import asked as asking
 from demos.text_to_image import history, make_panel, parts, restore
@@ -95,8 +96,8 @@ def test_closing_stops_within_a_step(tab, press, model, monkeypatch):
     assert 0 < len(calls) <= 2
     with pytest.raises(UserError, match="run_first"):
         parts.current(press.of())
-    turns = parts.runtime().turns
-    with turns.turn(parts.runtime().placement.device):  # nobody holds the device any more
+    turns = models.runtime().turns
+    with turns.turn(models.runtime().placement.device):  # nobody holds the device any more
         pass
 
 
