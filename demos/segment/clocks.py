@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import gradio as gr
 import numpy as np
 
 from demos.shell.arrays import pack
-from demos.shell.components.parts import script
-from demos.shell.words import both
+from demos.shell.components.shown import Shown, files
 
 if TYPE_CHECKING:
     from pipelines.segment.masks import Masks
@@ -29,25 +27,12 @@ _WORDS = (
 )
 
 
-class Clocks(gr.HTML):
+class Clocks(Shown):
     """Only shown: Python gets nothing from it. Its value is what `answer` or `encoding` made, or None."""
 
     def __init__(self, value: Mapping | None = None, **kwargs: Any):
-        super().__init__(
-            value,
-            html_template=(_HERE / "clocks.html").read_text("utf-8"),
-            css_template=(_HERE / "clocks.css").read_text("utf-8"),
-            js_on_load=script("common.js") + "\n" + (_HERE / "clocks.js").read_text("utf-8"),
-            apply_default_css=False,
-            words=both(*(f"segment.{name}" for name in _WORDS)),
-            **kwargs,
-        )
-
-    def preprocess(self, payload: Any) -> None:
-        return None
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
+        words = [f"segment.{name}" for name in _WORDS]
+        super().__init__(value, **files(_HERE, "clocks"), words=words, **kwargs)
 
 
 def encoding(picture: str) -> dict:

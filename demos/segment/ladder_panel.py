@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from demos.segment import ladder_views, logit_files, logit_views, parts, truth
 from demos.segment.level_views import about
-from demos.segment.over_heat import files
 from demos.segment.threshold_panel import TOKEN_WORDS
 from demos.shell import jobs, models, sessions
-from demos.shell.words import both
+from demos.shell.components.shown import Shown, files
 
 if TYPE_CHECKING:
     from pipelines.segment.masks import Masks
@@ -29,18 +29,12 @@ _WORDS = (
 )
 
 
-class Ladder(gr.HTML):
+class Ladder(Shown):
     """The cards. Python gets nothing from it: choosing a card tells the stage, which asks for that object anew."""
 
     def __init__(self, value: Mapping | None = None, **kwargs: Any):
-        words = both(*(f"segment.{name}" for name in _WORDS))
-        super().__init__(value, **files("ladder", "enlarge.js"), words=words, **kwargs)
-
-    def preprocess(self, payload: Any) -> None:
-        return None
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
+        words = [f"segment.{name}" for name in _WORDS]
+        super().__init__(value, **files(Path(__file__).parent, "ladder", "enlarge.js"), words=words, **kwargs)
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,6 @@ def read(name: str) -> str:
     return (_HERE / name).read_text("utf-8")
 
 
-def files(name: str, *scripts: str) -> dict[str, Any]:
-    """Template, style and script of the component `name`; `scripts` of this tab come before its own."""
-    return {
-        "html_template": read(f"{name}.html"),
-        "css_template": read(f"{name}.css"),
-        "js_on_load": "\n".join([script("common.js"), *map(read, scripts), read(f"{name}.js")]),
-        "apply_default_css": False,
-    }
-
-
 class OverHeat(HeatMap):
     """A heat map with more on it. Its value is a heat map's, and whatever `name`.js wants besides.
 

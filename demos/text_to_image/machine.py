@@ -7,11 +7,10 @@ from typing import Any
 import gradio as gr
 
 from demos.shell.components import colours
-from demos.shell.components.parts import script
-from demos.shell.words import both
+from demos.shell.components.shown import Shown, files
 from pipelines.runtime.errors import UserError
 
-_HERE = Path(__file__).parent
+HERE = Path(__file__).parent
 _MACHINE_WORDS = (
     *("machine_empty", "machine_unguided", "machine_which", "machine_picture", "machine_said"),
     *("strip_x_t", "strip_x_t_about", "strip_x0", "strip_x0_about", "strip_guidance", "strip_guidance_about"),
@@ -19,40 +18,21 @@ _MACHINE_WORDS = (
 )
 
 
-def files(name: str) -> dict[str, str]:
-    """A component's template, style and script. Constants: Gradio evaluates templates, so nothing is filled in."""
-    read = {ending: (_HERE / f"{name}.{ending}").read_text("utf-8") for ending in ("html", "css", "js")}
-    return {
-        "html_template": read["html"],
-        "css_template": read["css"],
-        "js_on_load": script("common.js") + "\n" + read["js"],
-        "apply_default_css": False,
-    }
-
-
 def view(value: str = "", **kwargs: Any) -> gr.HTML:
     """HTML that the views wrote."""
     return gr.HTML(value, apply_default_css=False, **kwargs)
 
 
-class TimeMachine(gr.HTML):
+class TimeMachine(Shown):
     """Four strips and two curves. Its value is `reel.value`; Python gets nothing from it."""
 
     def __init__(self, value: Mapping | None = None, **kwargs: Any):
         names = [*(f"text_to_image.{name}" for name in _MACHINE_WORDS)]
         names += [f"components.{name}" for name in ("play", "pause", "step")]
-        super().__init__(
-            value, **files("machine"), words=both(*names), colours=colours.stored()["sequential"], **kwargs
-        )
-
-    def preprocess(self, payload: Any) -> None:
-        return None
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
+        super().__init__(value, **files(HERE, "machine"), words=names, colours=colours.stored()["sequential"], **kwargs)
 
 
-class StepChoice(gr.HTML):
+class StepChoice(Shown):
     """A slider for the step, in step with the time machine. A handler gets the step's index from 0, an int.
 
     Listen to `.edit`: it fires when the visitor lets go of the slider, or moves the machine while this one is seen.
@@ -60,14 +40,11 @@ class StepChoice(gr.HTML):
     """
 
     def __init__(self, value: Mapping | None = None, **kwargs: Any):
-        words = both("text_to_image.step_from", "components.step_of")
-        super().__init__(value, **files("step_choice"), words=words, **kwargs)
+        words = ("text_to_image.step_from", "components.step_of")
+        super().__init__(value, **files(HERE, "step_choice"), words=words, **kwargs)
 
     def preprocess(self, payload: Any) -> int:
         return step_of(payload)
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
 
 
 def step_of(payload: Any) -> int:

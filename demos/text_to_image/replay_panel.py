@@ -11,9 +11,10 @@ import gradio as gr
 
 from demos.shell import arrays, jobs, sessions
 from demos.shell.components.heat import HeatMap, ready
-from demos.shell.words import both, t
+from demos.shell.components.shown import Shown, files
+from demos.shell.words import t
 from demos.text_to_image import machine_panel, parts, replay_views, tracks
-from demos.text_to_image.machine import StepChoice, check_step, files, view
+from demos.text_to_image.machine import HERE, StepChoice, check_step, view
 from demos.text_to_image.panel_views import text
 
 KEPT = "text_to_image.attention"  # session: (the Denoising, {step: what the page got})
@@ -26,18 +27,12 @@ _WORDS = (
 )
 
 
-class Replay(gr.HTML):
+class Replay(Shown):
     """Chips, layer and head. Its value holds the arrays; in the browser, `heat` in it is the map that is chosen."""
 
     def __init__(self, value: Mapping | None = None, **kwargs: Any):
-        words = both(*(f"text_to_image.{name}" for name in _WORDS))
-        super().__init__(value, **files("replay"), words=words, **kwargs)
-
-    def preprocess(self, payload: Any) -> None:
-        return None
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
+        words = [f"text_to_image.{name}" for name in _WORDS]
+        super().__init__(value, **files(HERE, "replay"), words=words, **kwargs)
 
 
 @dataclass(frozen=True)

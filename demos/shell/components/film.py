@@ -10,18 +10,17 @@ Where steps are quicker than the page, yield several at once: `frames(i, n, [(no
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from demos.shell.components import door
 from demos.shell.components.parts import script, template
-from demos.shell.words import both
+from demos.shell.components.shown import Shown
 
 LONGEST_PX = 1024
 WORDS = ["step", "step_of", "play", "pause", "no_frames"]
 
 
-class Film(gr.HTML):
+class Film(Shown):
     """strips: the key of each strip's caption; one strip without a caption if left out. Python gets nothing from it."""
 
     def __init__(self, value: Mapping | None = None, *, strips: Sequence[str] = (), **kwargs: Any):
@@ -32,19 +31,13 @@ class Film(gr.HTML):
             css_template=template("film.css"),
             js_on_load=script("common.js", "film.js"),
             apply_default_css=False,
-            words=both(*(f"components.{name}" for name in WORDS)),
+            words=[f"components.{name}" for name in WORDS],
             strips=captions,
             **kwargs,
         )
 
-    def preprocess(self, payload: Any) -> None:
-        return None
-
     def postprocess(self, value: Mapping | None) -> dict | None:
         return None if value is None else dict(value)
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
 
 
 def frame(i: int, n: int, *pictures: np.ndarray, first: int = 0) -> dict:

@@ -13,7 +13,6 @@ values at both ends of the colours; left out, those of the map itself.
 from collections.abc import Mapping
 from typing import Any
 
-import gradio as gr
 import numpy as np
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
@@ -21,14 +20,14 @@ from gradio.utils import get_upload_folder
 from demos.shell.arrays import pack
 from demos.shell.components import colours, door
 from demos.shell.components.parts import script, template
-from demos.shell.words import both
+from demos.shell.components.shown import Shown
 from pipelines.runtime.pictures import Picture
 
 LONGEST_PX = 1024  # of the picture under a map
 WORDS = ["heat", "opacity", "smooth", "cell", "cell_missing", "range_sequential", "range_signed", "hatched", "no_map"]
 
 
-class HeatMap(gr.HTML):
+class HeatMap(Shown):
     """Only shown: Python gets nothing from it."""
 
     def __init__(self, value: Mapping | None = None, **kwargs: Any):
@@ -38,13 +37,10 @@ class HeatMap(gr.HTML):
             css_template=template("heat.css"),
             js_on_load=script("common.js", "heat.js"),
             apply_default_css=False,
-            words=both(*(f"components.{name}" for name in WORDS)),
+            words=[f"components.{name}" for name in WORDS],
             colours=colours.stored(),
             **kwargs,
         )
-
-    def preprocess(self, payload: Any) -> None:
-        return None
 
     def postprocess(self, value: Mapping | None) -> dict | None:
         if value is None:
@@ -60,9 +56,6 @@ class HeatMap(gr.HTML):
             "signed": signed,
             "range": [float(end) for end in limits] if limits is not None else None,
         }
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
 
 
 def ready(picture: Picture | np.ndarray) -> dict:
