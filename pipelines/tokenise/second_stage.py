@@ -169,3 +169,12 @@ def load_folder(folder: Path, *, placement: Placement) -> MaskedTransformer:
     weights = folder / "model.safetensors"
     load_strict(module, read_safetensors(weights), name=weights.name)
     return module.to(device=placement.device, dtype=placement.torch_dtype).eval().requires_grad_(False)
+
+
+def load(entry, placement: Placement) -> MaskedTransformer:
+    """Load a bundled model of the catalogue. The runtime calls this under its lock, once a model.
+
+    Raises:
+        UserError: as ``load_folder``.
+    """
+    return load_folder(entry.folder, placement=placement)
