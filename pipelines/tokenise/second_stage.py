@@ -6,7 +6,7 @@ place how likely every code is. A step commits the surest ones; the next step se
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,9 +14,11 @@ import torch
 from torch import nn
 
 from pipelines.runtime.device import Placement
+from pipelines.runtime.errors import UserError
 from pipelines.runtime.weights import load_strict, read_safetensors
 
 CONFIG_FILE = "config.json"
+SPEAKS = {"lucida-masked": ("lucida-vqgan", "lucida-clip")}  # stage: (tokeniser of its codes, CLIP that reads for it)
 
 
 @dataclass(frozen=True)
@@ -119,38 +121,75 @@ def fill(
     temperature: float = 1.0,
     generator: torch.Generator,
 ) -> Iterator[FillStep]:
-    """Fill the hole of a grid of codes step by step; closing the iterator stops it.
+    """Fill the hole of a grid of the module's own side step by step; closing the iterator stops it.
 
     Args:
         indices: (side, side) int64; what stands in the hole is not looked at.
         hole: (side, side) bool; all True: a picture from nothing.
         condition: (condition,) text feature of unit length, or None.
         steps: at least 1.
-        temperature: of the drawing of codes, and of the noise on their confidence, which fades out.
+        temperature: of the drawing of codes, and of the noise on their confidence, which fades out. 0: the likeliest
+            code, the surest place.
         generator: on the CPU.
     """
     device = module.bias.device
-    current = torch.where(hole, module.hidden, indices).to(device)
-    feature = torch.zeros(1, module.config.condition, device=device)
+    feature = torch.zeros(1, module.config.condition, device=device, dtype=module.bias.dtype)
     given = torch.tensor([condition is not None], device=device)
     if condition is not None:
         feature[0] = condition
-    for step, left in enumerate(hidden_counts(int(hole.sum()), steps)):
-        hidden = current == module.hidden
-        shares = module(current[None], feature, given)[0].float().softmax(dim=-1)
-        entropy = -(shares * shares.clamp_min(1e-12).log2()).sum(dim=-1) * hidden
-        sharpened = (shares.clamp_min(1e-12).log() / max(temperature, 1e-3)).softmax(dim=-1)
-        drawn = (
-            torch.multinomial(sharpened.flatten(0, 1).cpu(), 1, generator=generator)[:, 0].to(device).view_as(current)
-        )
-        confidence = shares.gather(-1, drawn[..., None])[..., 0]
-        fading = temperature * (1 - (step + 1) / steps)
-        noise = -torch.rand(current.shape, generator=generator).clamp(1e-9, 1 - 1e-9).log().neg().log().to(device)
-        order = torch.where(hidden, confidence.clamp_min(1e-12).log() + fading * noise, -torch.inf)
-        chosen = order.flatten().topk(int(hidden.sum()) - left).indices
-        committed = torch.zeros_like(hidden).flatten().index_fill(0, chosen, True).view_as(hidden)
-        current = torch.where(committed, drawn, current)
-        yield FillStep(current.cpu(), committed.cpu(), (confidence * committed).cpu(), entropy.cpu())
+
+    def logits_of(current: torch.Tensor) -> torch.Tensor:
+        return module(current[None], feature, given)[0].float()
+
+    current = torch.where(hole, module.hidden, indices).to(device)
+    yield from commit(logits_of, current, hidden=module.hidden, steps=steps, temperature=temperature, random=generator)
+
+
+@torch.inference_mode()
+def commit(
+    logits_of: Callable[[torch.Tensor], torch.Tensor],
+    current: torch.Tensor,
+    *,
+    hidden: int,
+    steps: int,
+    temperature: float,
+    random: torch.Generator,
+) -> Iterator[FillStep]:
+    """The loop of MaskGIT over a grid of any size (2202.04200, section 3.2): ask, draw, keep the surest, ask again.
+
+    Args:
+        logits_of: a grid as it stands, (h, w) int64, to logits (h, w, codes) float32.
+        current: the grid at the beginning, ``hidden`` where a code is to be found.
+        steps, temperature: as in ``fill``. random: on the CPU.
+    """
+    for step, left in enumerate(hidden_counts(int((current == hidden).sum()), steps)):
+        unknown = current == hidden
+        log_shares = logits_of(current)[unknown].log_softmax(dim=-1)
+        drawn = _drawn(log_shares, temperature, random)
+        certain = log_shares.gather(-1, drawn[:, None])[:, 0]
+        order = certain + temperature * (1 - (step + 1) / steps) * _gumbel(len(certain), random).to(certain.device)
+        chosen = order.topk(len(order) - left).indices
+        found = torch.zeros_like(order, dtype=torch.bool).index_fill(0, chosen, True)
+        committed = torch.zeros_like(unknown).masked_scatter(unknown, found)
+        current = current.masked_scatter(committed, drawn[found])
+        empty = torch.zeros(current.shape, device=current.device)
+        confidence = empty.masked_scatter(committed, certain[found].exp())
+        entropy = empty.masked_scatter(unknown, -(log_shares.exp() * log_shares).sum(dim=-1) / math.log(2))
+        yield FillStep(current.cpu(), committed.cpu(), confidence.cpu(), entropy.cpu())
+
+
+def _drawn(log_shares: torch.Tensor, temperature: float, random: torch.Generator) -> torch.Tensor:
+    """A code for each place: (N, codes) log-probabilities to (N,) int64, drawn on the CPU."""
+    if temperature == 0 or not len(log_shares):
+        return log_shares.argmax(dim=-1)
+    sharpened = (log_shares / max(temperature, 1e-3)).softmax(dim=-1).cpu()
+    return torch.multinomial(sharpened, 1, generator=random)[:, 0].to(log_shares.device)
+
+
+def _gumbel(count: int, random: torch.Generator) -> torch.Tensor:
+    """Noise that makes the largest of noisy log-probabilities a draw: -log(-log(uniform))."""
+    uniform = torch.rand(count, generator=random).clamp(1e-9, 1 - 1e-6)
+    return -(-uniform.log()).log()
 
 
 def write_config(config: SecondStageConfig, folder: Path) -> None:
@@ -171,10 +210,65 @@ def load_folder(folder: Path, *, placement: Placement) -> MaskedTransformer:
     return module.to(device=placement.device, dtype=placement.torch_dtype).eval().requires_grad_(False)
 
 
-def load(entry, placement: Placement) -> MaskedTransformer:
+@dataclass(frozen=True, eq=False)
+class SecondStage:
+    """A loaded second stage. tokeniser: id of the model whose codes it speaks; those of another mean nothing to it.
+
+    reader: id of the CLIP whose text features steer it.
+    """
+
+    id: str
+    tokeniser: str
+    reader: str
+    module: MaskedTransformer
+    device: str
+    dtype: torch.dtype
+
+    @property
+    def side(self) -> int:
+        """Rows, and columns, of the grid that it sees at once."""
+        return self.module.config.side
+
+    @property
+    def codes(self) -> int:
+        """Number of codes; also the index that stands for a hidden one."""
+        return self.module.config.codes
+
+    @torch.inference_mode()
+    def logits(self, grids: torch.Tensor, condition: torch.Tensor | None) -> torch.Tensor:
+        """Logits of every code at every place.
+
+        Args:
+            grids: (B, side, side) int64, ``codes`` where a code is hidden.
+            condition: (D,) float32, a text feature of unit length for all of them, or None.
+
+        Returns:
+            (B, side, side, codes) float32, on the stage's device.
+        """
+        given = torch.full((len(grids),), condition is not None, device=self.device)
+        if condition is None:
+            condition = torch.zeros(self.module.config.condition)
+        features = condition.to(self.device, self.dtype).expand(len(grids), -1)
+        return self.module(grids.to(self.device), features, given).float()
+
+
+def stage_of(tokeniser: str) -> str:
+    """Id of the second stage that speaks the codes of a tokeniser.
+
+    Raises:
+        UserError: ``errors.no_second_stage``.
+    """
+    for stage, (speaks, _reader) in SPEAKS.items():
+        if speaks == tokeniser:
+            return stage
+    raise UserError("errors.no_second_stage")
+
+
+def load(entry, placement: Placement) -> SecondStage:
     """Load a bundled model of the catalogue. The runtime calls this under its lock, once a model.
 
     Raises:
         UserError: as ``load_folder``.
     """
-    return load_folder(entry.folder, placement=placement)
+    module = load_folder(entry.folder, placement=placement)
+    return SecondStage(entry.id, *SPEAKS[entry.id], module, placement.device, placement.torch_dtype)

@@ -1,7 +1,18 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from pipelines.tokenise.second_stage import MaskedTransformer, SecondStageConfig, fill, hidden_counts
+from pipelines.runtime.device import CPU
+from pipelines.tokenise.second_stage import (
+    MaskedTransformer,
+    SecondStageConfig,
+    fill,
+    hidden_counts,
+    load,
+    write_config,
+)
 
 TINY = SecondStageConfig(codes=20, side=4, width=16, layers=1, heads=2, condition=8)
 
@@ -71,3 +82,15 @@ def test_a_condition_that_is_not_given_changes_nothing(module):
     one, other = torch.randn(2, 8, generator=seeded()), torch.zeros(2, 8)
     assert torch.equal(module(indices, one, off), module(indices, other, off))
     assert not torch.equal(module(indices, one, on), module(indices, other, on))
+
+
+def test_a_folder_is_loaded_and_says_whose_codes_it_speaks(module, tmp_path):
+    write_config(TINY, tmp_path)
+    save_file({name: value.half() for name, value in module.state_dict().items()}, tmp_path / "model.safetensors")
+    stage = load(SimpleNamespace(id="lucida-masked", folder=tmp_path), CPU)
+    assert (stage.tokeniser, stage.side, stage.codes, stage.device) == ("lucida-vqgan", 4, 20, "cpu")
+    grids, condition = torch.randint(21, (3, 4, 4), generator=seeded()), torch.randn(8, generator=seeded())
+    expected = stage.module(grids, condition.expand(3, -1), torch.tensor([True] * 3))
+    assert torch.equal(stage.logits(grids, condition), expected)
+    expected = stage.module(grids, condition.expand(3, -1), torch.tensor([False] * 3))
+    assert torch.equal(stage.logits(grids, None), expected)
