@@ -2,7 +2,6 @@
 
 import argparse
 import importlib.util
-import math
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 from torch import nn
 
 from pipelines.runtime.context import Runtime
+from pipelines.tokenise.code import packed_bytes
 from pipelines.tokenise.compare import coded, psnr_db, ssim
 from pipelines.tokenise.models import TokeniseModel, load_folder
 from training.evaluate_zero_shot import interval
@@ -60,11 +60,6 @@ def evaluate(model: TokeniseModel, options: argparse.Namespace) -> dict:
     figures = {name: round(float(np.mean([row[name] for row in rows])), 4) for name in rows[0]}
     figures |= {f"{name}_95": interval(np.array([row[name] for row in rows])) for name in ("psnr", "ssim")}
     return {"n": len(rows), "skipped": skipped, **figures, "codes_used": len(used), "codes": model.codes}
-
-
-def packed_bytes(tokens: int, codes: int) -> int:
-    """Bytes of so many indices, each in as many bits as the codebook needs."""
-    return -(-tokens * math.ceil(math.log2(codes)) // 8)
 
 
 def row_of(crop: np.ndarray, back: np.ndarray, *, most_bytes: int, distance: Callable | None) -> dict[str, float]:

@@ -66,6 +66,22 @@ def array_to_srgb(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image, dtype=np.uint8)
 
 
+def fitted_size(height: int, width: int, longest: int) -> tuple[int, int]:
+    """(h, w) of a picture whose longer side is brought down to ``longest``; a smaller one stays as it is."""
+    if max(height, width) <= longest:
+        return height, width
+    scale = longest / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def fitted(pixels: np.ndarray, longest: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 with its longer side at most ``longest``; the same array when it is small enough."""
+    height, width = fitted_size(*pixels.shape[:2], longest)
+    if (height, width) == pixels.shape[:2]:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=1.5))
+
+
 def _high_byte(values: np.ndarray) -> np.ndarray:
     """0..65535 -> 0..255 so that the 16-bit copy v * 257 of an 8-bit picture gives v again."""
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 
+from pipelines.runtime import picture_pixels
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.pictures import content_key
 from pipelines.segment import models
@@ -50,20 +50,9 @@ class Embedding:
     nbytes: int
 
 
-def fitted_size(height: int, width: int, longest: int = DISPLAY_PX) -> tuple[int, int]:
-    """(h, w) of a picture whose longer side is brought down to ``longest``; a smaller one stays as it is."""
-    if max(height, width) <= longest:
-        return height, width
-    scale = longest / max(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def fitted(pixels: np.ndarray, longest: int = DISPLAY_PX) -> np.ndarray:
+def fitted(pixels: np.ndarray) -> np.ndarray:
     """A picture (H, W, 3) uint8 at the size at which it is answered; the same array when it is small enough."""
-    height, width = fitted_size(*pixels.shape[:2], longest)
-    if (height, width) == pixels.shape[:2]:
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=1.5))
+    return picture_pixels.fitted(pixels, DISPLAY_PX)
 
 
 def encode(model: SegmentModel, pixels: np.ndarray, *, picture: str | None = None) -> Embedding:

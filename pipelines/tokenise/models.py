@@ -16,6 +16,7 @@ from pipelines.runtime.device import Placement
 from pipelines.runtime.weights import load_strict, read_safetensors
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+AT_ONCE = 512  # places a side, at the finest resolution that the network computes at
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,15 @@ class TokeniseModel:
     def cell(self) -> int:
         """Side of the square that one token covers, in pixels."""
         return self.patch * 2 ** (len(self.module.config.block_out_channels) - 1)
+
+    @property
+    def tile(self) -> int:
+        """Side of the largest square that goes through at once, in pixels, a multiple of ``cell``.
+
+        A published network at 512 px holds 128 channels of every pixel several times over: about 1 GB in float32. The
+        bundled ones see patches, so that 4,096 px cost them as much.
+        """
+        return AT_ONCE * self.patch
 
     @property
     def codes(self) -> int:

@@ -183,8 +183,3 @@ def test_the_evaluation_takes_large_pictures_alone(data, run):
     assert figures["bytes"] == 32 * 32 * 6 // 8  # 64 codes are 6 bits
     assert {"psnr", "ssim", "jpeg_psnr", "jpeg_ssim", "webp_psnr", "webp_ssim", "codes_used"} <= set(figures)
     assert 1 <= figures["codes_used"] <= 64
-
-
-def test_indices_are_packed_in_whole_bytes():
-    assert evaluate_tokenise.packed_bytes(1024, 1024) == 1280
-    assert evaluate_tokenise.packed_bytes(3, 1000) == 4

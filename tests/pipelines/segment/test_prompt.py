@@ -11,6 +11,7 @@ from transformers import Sam2ImageProcessor, Sam2Processor
 
 from pipelines.runtime.device import Placement
 from pipelines.runtime.errors import UserError
+from pipelines.runtime.picture_pixels import fitted_size
 from pipelines.runtime.pictures import content_key
 from pipelines.segment import models
 from pipelines.segment.clicks import Click, intersection_over_union
@@ -20,7 +21,6 @@ from pipelines.segment.prompt import (
     Prompt,
     encode,
     fitted,
-    fitted_size,
     inputs,
     predict,
     predict_all,
@@ -154,7 +154,7 @@ def test_the_way_into_the_square_is_the_librarys():
 @pytest.mark.parametrize(("height", "width"), [(3000, 4000), (5000, 700), (600, 800), (64, 64)])
 def test_a_click_lands_on_its_pixel(tiny_model, height, width):
     """The place in the square is at most half of its pixels off, and the other way round it is the same pixel."""
-    size = fitted_size(height, width)
+    size = fitted_size(height, width, DISPLAY_PX)
     embedding = frame(full_size=(height, width), size=size, input_size=models.input_size(tiny_model, *size))
     scale = np.array(embedding.input_size[::-1]) / (width, height)
     for x, y in ((0, 0), (width - 1, height - 1), (width // 3, height // 2)):

@@ -1,0 +1,214 @@
+"""A picture to a grid of integers and back, at any size: padded to whole cells, in tiles where it is large.
+
+The network needs whole cells: below and to the right the picture is continued by its mirror image, and the decoder's
+answer is cut to the picture's size again. A picture longer than ``TokeniseModel.tile`` goes through in overlapping
+tiles; what they say where they overlap is blended, latents before codes are chosen from them, so that the indices of
+a tiled picture are one grid like any other.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pipelines.runtime.errors import UserError
+from pipelines.runtime.picture_pixels import fitted
+from pipelines.runtime.pictures import content_key
+from pipelines.tokenise import models
+from pipelines.tokenise.models import TokeniseModel
+from pipelines.tokenise.tiles import Place, by_tiles
+
+MOST_TOKENS = 65_536  # of one picture: 2,048 px a side at 8 px a token
+COMPARISONS = 2**25  # distances to codes that are held at once
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """A picture as integers.
+
+    indices: (h, w) int32. latents: (h, w, D) float32, what the encoder said before a code was chosen. pixels:
+    (H, W, 3) uint8, what was encoded. padded: (bottom, right), pixels added to reach whole cells. tiles: (rows,
+    columns) in which it went through; (1, 1): whole. cell: side of the square that a token covers, in pixels. codes:
+    size of the codebook. picture_key: of the picture (``pictures.content_key``). ms: of encoding.
+    """
+
+    indices: np.ndarray
+    latents: np.ndarray
+    pixels: np.ndarray
+    padded: tuple[int, int]
+    tiles: tuple[int, int]
+    cell: int
+    codes: int
+    model_id: str
+    picture_key: str
+    ms: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the picture."""
+        return self.pixels.shape[:2]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the packed indices."""
+        return packed_bytes(self.indices.size, self.codes)
+
+
+def bits_of(codes: int) -> int:
+    """Bits that one index of a codebook needs; a codebook of one code takes one."""
+    return max(1, math.ceil(math.log2(codes)))
+
+
+def packed_bytes(tokens: int, codes: int) -> int:
+    """Bytes of so many indices, each in as many bits as the codebook needs."""
+    return -(-tokens * bits_of(codes) // 8)
+
+
+def grid_of(size: tuple[int, int], cell: int) -> tuple[int, int]:
+    """(h, w) tokens that cover a picture of (H, W) pixels."""
+    return -(-size[0] // cell), -(-size[1] // cell)
+
+
+def prepared(pixels: np.ndarray, *, longest: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 with its longer side brought down to ``longest`` pixels; never enlarged."""
+    return fitted(pixels, longest)
+
+
+def encode(model: TokeniseModel, pixels: np.ndarray, *, picture: str = "") -> Tokens:
+    """Give a picture its grid of codes: the nearest one to each vector of the encoder (arXiv 1711.00937, eq. (1)).
+
+    Args:
+        pixels: (H, W, 3) uint8, RGB; ``prepared`` brings it to a size.
+        picture: ``pictures.content_key`` of the visitor's picture, where these pixels were made from it.
+
+    Raises:
+        UserError: ``errors.tokens_small`` (under one cell), ``errors.tokens_many``, ``errors.model_not_finite``.
+        ValueError: pixels of another shape or type.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise ValueError(f"expected (H, W, 3) uint8, got {pixels.shape} {pixels.dtype}")
+    size, cell = pixels.shape[:2], model.cell
+    if min(size) < cell:
+        raise UserError("errors.tokens_small", width=size[1], height=size[0], cell=cell)
+    grid = grid_of(size, cell)
+    _check_count(grid)
+    started = time.perf_counter()
+    padded = (grid[0] * cell - size[0], grid[1] * cell - size[1])
+    whole = np.pad(pixels, ((0, padded[0]), (0, padded[1]), (0, 0)), mode="symmetric")
+    latents, tiles = _latents(model, torch.from_numpy(whole).permute(2, 0, 1), grid)
+    indices = _nearest(model, latents)
+    return Tokens(
+        indices=indices.cpu().numpy().astype(np.int32),
+        latents=latents.permute(1, 2, 0).contiguous().cpu().numpy(),
+        pixels=pixels,
+        padded=padded,
+        tiles=tiles,
+        cell=cell,
+        codes=model.codes,
+        model_id=model.id,
+        picture_key=picture or content_key(pixels),
+        ms=(time.perf_counter() - started) * 1000,
+    )
+
+
+def decode(model: TokeniseModel, indices: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
+    """Paint a grid of codes.
+
+    Args:
+        indices: (h, w) integers, each below the number of codes.
+        size: (H, W) of the picture; padding beyond it is cut off. h and w are the cells that cover it.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        UserError: ``errors.token_index``, ``errors.tokens_shape``, ``errors.tokens_many``, ``errors.model_not_finite``.
+    """
+    indices = check_indices(indices, codes=model.codes)
+    with torch.inference_mode():
+        codes = models.codes_of(model.module, torch.from_numpy(indices.astype(np.int64)).to(model.device)[None])[0]
+    return _painted(model, codes.float(), size)
+
+
+def decode_latents(model: TokeniseModel, latents: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
+    """Paint what the encoder said without choosing codes: latents (h, w, D) float32 to (H, W, 3) uint8.
+
+    Raises:
+        UserError: as ``decode``.
+    """
+    values = torch.from_numpy(np.ascontiguousarray(latents, np.float32)).to(model.device)
+    return _painted(model, values.permute(2, 0, 1), size)
+
+
+def check_indices(indices: np.ndarray, *, codes: int) -> np.ndarray:
+    """The grid as int32, when it is one: two axes, whole numbers, each a code of the codebook.
+
+    Raises:
+        UserError: ``errors.tokens_grid``, ``errors.tokens_many``, ``errors.token_index``.
+    """
+    indices = np.asarray(indices)
+    if indices.ndim != 2 or indices.size == 0 or indices.dtype.kind not in "iu":
+        raise UserError("errors.tokens_grid")
+    _check_count(indices.shape)
+    outside = np.argwhere((indices < 0) | (indices >= codes))
+    if len(outside):
+        row, column = outside[0]
+        found = int(indices[row, column])
+        raise UserError("errors.token_index", index=found, row=int(row), column=int(column), last=codes - 1)
+    return indices.astype(np.int32)
+
+
+def _check_count(grid: tuple[int, int]) -> None:
+    if grid[0] * grid[1] > MOST_TOKENS:
+        raise UserError("errors.tokens_many", rows=grid[0], columns=grid[1], most=MOST_TOKENS)
+
+
+@torch.inference_mode()
+def _latents(model: TokeniseModel, whole: torch.Tensor, grid: tuple[int, int]) -> tuple[torch.Tensor, tuple[int, int]]:
+    """Encode (3, H, W) uint8 of whole cells, to (D, h, w) float32 on the model's device, and the tiles."""
+
+    def look(place: Place) -> torch.Tensor:
+        part = whole[:, place.rows(model.cell), place.columns(model.cell)].to(model.device)[None].float() / 255
+        return _computed(model, models.latents_of, part)
+
+    return by_tiles(grid, model.tile // model.cell, 1, look)
+
+
+@torch.inference_mode()
+def _nearest(model: TokeniseModel, latents: torch.Tensor) -> torch.Tensor:
+    """(D, h, w) to (h, w), some rows at a time: all distances of a large grid to a large codebook are gigabytes."""
+    rows = max(1, COMPARISONS // (latents.shape[2] * model.codes))
+    return torch.cat([models.nearest(model.module, band[None])[0] for band in latents.split(rows, dim=1)])
+
+
+@torch.inference_mode()
+def _painted(model: TokeniseModel, latents: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Decode (D, h, w) float32 and cut the padding off."""
+    grid = latents.shape[1:]
+    if grid_of(size, model.cell) != tuple(grid):
+        raise UserError("errors.tokens_shape", rows=grid[0], columns=grid[1], width=size[1], height=size[0])
+
+    def paint(place: Place) -> torch.Tensor:
+        return _computed(model, models.pictures_of, latents[:, place.rows(), place.columns()][None])
+
+    picture, _ = by_tiles(tuple(grid), model.tile // model.cell, model.cell, paint)
+    picture = picture[:, : size[0], : size[1]]
+    return picture.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+
+
+def _computed(model: TokeniseModel, function: Callable, values: torch.Tensor) -> torch.Tensor:
+    """One pass in the model's type, (1, ...) to (...) float32; what overflows in half precision again in float32.
+
+    Raises:
+        UserError: ``errors.model_not_finite``.
+    """
+    found = function(model.module, values.to(model.dtype))
+    if model.dtype != torch.float32 and not found.isfinite().all():
+        found = function(copy.deepcopy(model.module).float(), values)
+    if not found.isfinite().all():
+        raise UserError("errors.model_not_finite", model=model.id)
+    return found[0].float()
