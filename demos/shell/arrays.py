@@ -13,11 +13,11 @@ import numpy as np
 
 from demos.shell.sessions import Session
 
-DTYPES = ("uint8", "float16", "float32")
+DTYPES = ("uint8", "uint16", "float16", "float32")
 
 
 def pack(array: np.ndarray) -> dict:
-    """{"dtype", "shape", "data"}: little-endian bytes in C order as base64. dtype: uint8, float16 or float32."""
+    """{"dtype", "shape", "data"}: little-endian bytes in C order as base64. dtype: one of `DTYPES`."""
     return {**_head(array), "data": base64.b64encode(_bytes(array)).decode("ascii")}
 
 

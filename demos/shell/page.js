@@ -106,7 +106,7 @@
       const buffer = packed.url
         ? await (await fetch(root + "/" + packed.url)).arrayBuffer()
         : Uint8Array.from(atob(packed.data), (c) => c.charCodeAt(0)).buffer;
-      const array = { uint8: () => new Uint8Array(buffer), float32: () => new Float32Array(buffer), float16: () => halves(buffer) }[packed.dtype]();
+      const array = { uint8: () => new Uint8Array(buffer), uint16: () => new Uint16Array(buffer), float32: () => new Float32Array(buffer), float16: () => halves(buffer) }[packed.dtype]();
       return { array, shape: packed.shape };
     },
   };

@@ -37,7 +37,7 @@ function unpack(packed) {
     for (let i = 0; i < bits.length; i++) values[i] = half(bits[i]);
     return values;
   }
-  return new { float32: Float32Array, uint8: Uint8Array }[packed.dtype](buffer);
+  return new { float32: Float32Array, uint8: Uint8Array, uint16: Uint16Array }[packed.dtype](buffer);
 }
 
 /** A number out of the 16 bits of a half: sign, 5 bits of exponent, 10 of fraction. */

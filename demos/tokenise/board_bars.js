@@ -1,0 +1,1 @@
+// The board; see board.py.
