@@ -128,6 +128,11 @@ def decode(model: TokeniseModel, indices: np.ndarray, *, size: tuple[int, int]) 
     Raises:
         UserError: ``errors.token_index``, ``errors.tokens_shape``, ``errors.tokens_many``, ``errors.model_not_finite``.
     """
+    return _rounded(decode_exact(model, indices, size=size))
+
+
+def decode_exact(model: TokeniseModel, indices: np.ndarray, *, size: tuple[int, int]) -> np.ndarray:
+    """As ``decode``, before rounding: (H, W, 3) float32 in 0..255, so that small differences are not lost."""
     indices = check_indices(indices, codes=model.codes)
     with torch.inference_mode():
         codes = models.codes_of(model.module, torch.from_numpy(indices.astype(np.int64)).to(model.device)[None])[0]
@@ -141,7 +146,7 @@ def decode_latents(model: TokeniseModel, latents: np.ndarray, *, size: tuple[int
         UserError: as ``decode``.
     """
     values = torch.from_numpy(np.ascontiguousarray(latents, np.float32)).to(model.device)
-    return _painted(model, values.permute(2, 0, 1), size)
+    return _rounded(_painted(model, values.permute(2, 0, 1), size))
 
 
 def check_indices(indices: np.ndarray, *, codes: int) -> np.ndarray:
@@ -187,7 +192,7 @@ def _nearest(model: TokeniseModel, latents: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def _painted(model: TokeniseModel, latents: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Decode (D, h, w) float32 and cut the padding off."""
+    """Decode (D, h, w) float32 and cut the padding off: (H, W, 3) float32 in 0..255."""
     grid = latents.shape[1:]
     if grid_of(size, model.cell) != tuple(grid):
         raise UserError("errors.tokens_shape", rows=grid[0], columns=grid[1], width=size[1], height=size[0])
@@ -197,7 +202,11 @@ def _painted(model: TokeniseModel, latents: torch.Tensor, size: tuple[int, int])
 
     picture, _ = by_tiles(tuple(grid), model.tile // model.cell, model.cell, paint)
     picture = picture[:, : size[0], : size[1]]
-    return picture.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    return picture.clamp(0, 1).mul(255).permute(1, 2, 0).cpu().numpy()
+
+
+def _rounded(picture: np.ndarray) -> np.ndarray:
+    return np.round(picture).astype(np.uint8)
 
 
 def _computed(model: TokeniseModel, function: Callable, values: torch.Tensor) -> torch.Tensor:
