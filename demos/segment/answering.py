@@ -18,9 +18,10 @@ from demos.segment import clocks, downloads, examples, parts, result, views, wan
 from demos.segment.answer import Answer
 from demos.segment.parts import Shared
 from demos.segment.stage import wire_finger
-from demos.segment.starter import Starter
 from demos.segment.wanted import Wanted
-from demos.shell import jobs, links, model_switch, models, sessions
+from demos.shell import jobs, links, model_switch, models, results, sessions
+from demos.shell.arrays import address
+from demos.shell.components.starter import Starter
 from pipelines.runtime.errors import UserError
 
 ENCODING = "segment.encoding"  # session: (SHA-256 of the picture, model) of which the encoder is running as a long job
@@ -157,7 +158,7 @@ def filled(asked: asking.Asked, shared: Shared, panel: Panel, made: Answer, obje
         ),
         panel.notes: result.refusals(made),
         panel.card: views.card(made.layer),
-        panel.provenance: result.provenance(model_id, ms=made.embedding.ms + decoded, live=True),
+        panel.provenance: results.computed(model_id, ms=made.embedding.ms + decoded, live=True),
         panel.code: result.code(made.calls, model_id, name=made.picture.name, threshold=threshold),
         panel.facts: model_switch.told(parts.TOPIC, model_id, times),
         shared.answered: made.name,
@@ -263,6 +264,6 @@ def _cut_out(shared: Shared):
             return ""
         path = sessions.of(request).folder / f"{secrets.token_urlsafe(24)}.png"
         path.write_bytes(data)
-        return views.cut_out(views.address(path), layer)
+        return views.cut_out(address(path), layer)
 
     return on_answer

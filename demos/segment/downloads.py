@@ -12,16 +12,14 @@ import numpy as np
 
 from demos.segment import parts, views
 from demos.segment.parts import Layer, Shared
-from demos.shell import jobs, links, parcels, results, sessions
+from demos.shell import jobs, parcels, results, sessions
+from demos.shell.arrays import address
 from demos.shell.words import say, t
 from pipelines.runtime.errors import UserError
 
 KINDS = ("cut_out", "mask", "rle", "polygons", "coco")
 PARCELS = (("name_cut_out", "zero_shot", "picture"), ("send_mask", "text_to_image", "mask"))  # button, tab, kind
 PREVIEW_PX = 480
-_FETCH = (
-    """url => { if (!url) return; const a = document.createElement("a"); a.href = url; a.download = ""; a.click(); }"""
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,18 +116,15 @@ def _json(path: Path, data) -> Path:
 
 def lay_out(page, shared: Shared) -> None:
     """A button a file; the file is made when it is asked for, since at full size it takes its time."""
-    address = gr.Textbox("", visible="hidden")
     for kind in KINDS:
         button = gr.Button(t(f"segment.save_{kind}"), size="sm", min_width=60, elem_id=f"sg-save-{kind}")
-        handler = jobs.short(_saver(kind, shared))
-        made = button.click(handler, [shared.answered, page.lang], address, **jobs.SHORT)
-        made.success(None, address, None, js=_FETCH, **links.PRIVATE)
+        results.wire_saving(button, _saver(kind, shared), [shared.answered, page.lang])
 
 
 def _saver(kind: str, shared: Shared):
     def save(answered, lang, request: gr.Request) -> str:
         kept = full(answered, shared, request)
-        return views.address(write(kind, kept, sessions.of(request).folder, lang=lang))
+        return address(write(kind, kept, sessions.of(request).folder, lang=lang))
 
     return save
 

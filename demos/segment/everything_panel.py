@@ -13,7 +13,8 @@ import gradio as gr
 
 from demos.segment import answer, everything_views, parts, views
 from demos.segment.funnel import Funnel, Sieve
-from demos.shell import jobs, links, sessions
+from demos.shell import jobs, results, sessions
+from demos.shell.arrays import address
 from demos.shell.results import milliseconds
 from demos.shell.words import say, spans, t
 from pipelines.runtime.errors import UserError
@@ -27,7 +28,6 @@ MOST_PIXELS = 256  # masks that are enlarged to pixels for one file or one clean
 PASS = "segment.everything"  # session: Found
 SIFTED = "segment.everything_sifted"  # session: (the pass, its last Funnel)
 FOLDER = "everything"  # of the session's files
-_FETCH = 'url => { const a = document.createElement("a"); a.href = url; a.download = ""; a.click(); }'
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +80,7 @@ def _wire(page, shared: parts.Shared, panel: Panel, *, go, stop, as_coco) -> Non
     )
     inputs = [shared.answered, panel.funnel, page.lang]
     shared.answered.change(jobs.short(on_answer), inputs, outputs, **jobs.SHORT, trigger_mode="always_last")
-    address = gr.Textbox("", visible="hidden")
-    made = as_coco.click(jobs.short(on_coco), [panel.funnel, page.lang], address, **jobs.SHORT)
-    made.success(None, address, None, js=_FETCH, **links.PRIVATE)
+    results.wire_saving(as_coco, on_coco, [panel.funnel, page.lang])
 
 
 def read_side(side) -> int:
@@ -202,7 +200,7 @@ def on_coco(sieve: Sieve | None, lang, request: gr.Request) -> str:
     path = sessions.of(request).folder / FOLDER / secrets.token_urlsafe(16) / "everything.coco.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(coco(grid, funnel, lang), ensure_ascii=False) + "\n", "utf-8")
-    return views.address(path)
+    return address(path)
 
 
 def coco(grid: GridPass, funnel, lang: str) -> dict:

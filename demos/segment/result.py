@@ -9,28 +9,13 @@ from demos.segment import clocks, examples, snippet, views, wanted
 from demos.segment.answer import Answer
 from demos.segment.parts import Layer
 from demos.segment.wanted import Wanted
-from demos.shell import models, results
+from demos.shell import results
 from demos.shell.words import spans
 
 
 def layers(objects: tuple[Layer, ...]) -> dict[int, dict | None]:
     """Every object's mask as the stage draws it, by the object's id."""
     return {each.id: None if each.masks is None else clocks.layer(each.masks, each.token) for each in objects}
-
-
-def provenance(model_id: str, *, ms: float, live: bool, device: str = "", dtype: str = "") -> str:
-    """The line under the result. A stored one was computed elsewhere: why here is not its question."""
-    runtime = models.runtime()
-    entry, placement = runtime.catalogue.find(model_id), runtime.placement if live else None
-    return results.provenance(
-        live=live,
-        title=entry.title,
-        source=entry.origin,
-        device=placement.device if placement else device,
-        dtype=placement.dtype if placement else dtype,
-        reason=(placement.reason_key, placement.reason_values) if placement else None,
-        ms=ms,
-    )
 
 
 def refusals(made: Answer) -> str:

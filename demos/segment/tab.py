@@ -4,9 +4,9 @@ import gradio as gr
 
 from demos.segment import answering, api, asked, clocks, downloads, panels, parts, result, views
 from demos.segment import levels as level_panels
-from demos.segment.starter import Starter
 from demos.shell import jobs, links, results
-from demos.shell.words import t
+from demos.shell.arrays import address
+from demos.shell.components.starter import Starter
 from pipelines.runtime.errors import UserError
 
 API = api.API
@@ -19,7 +19,7 @@ def build(page) -> None:
     with gr.Row(equal_height=False, elem_id="sg-main"):
         with gr.Column(scale=3, min_width=320, elem_id="sg-left"):
             shown = clocks.Clocks(_first_clocks(start), elem_id="sg-clocks")
-            running = _running()
+            status, stop = results.running("sg")
             stage = asked.lay_out_stage(start)
         with gr.Column(scale=2, min_width=320):
             question = asked.lay_out_controls(start, stage)
@@ -28,7 +28,7 @@ def build(page) -> None:
             with levels.picture:
                 made = _picture_level(page, shared, start)
             level_panels.lay_out(page, shared, levels)
-            made |= running | {"code": _tools(page, question, levels, start)}
+            made |= {"status": status, "stop": stop, "code": _tools(page, question, levels, start)}
     switch = panels.lay_out(page, shared, question, start)
     hidden = {name: gr.Textbox("", visible="hidden") for name in ("quick", "slow")}
     panel = answering.Panel(clocks=shown, facts=switch.facts, **made, **hidden)
@@ -66,20 +66,12 @@ def _first_clocks(start: asked.Opening) -> dict | None:
     )
 
 
-def _running() -> dict:
-    """How far a large encoder is, with Cancel; the style sheet shows it while there is something to say."""
-    with gr.Row(elem_id="sg-running", elem_classes="lucida-actions"):
-        status = jobs.status_line(elem_id="sg-status")
-        stop = gr.Button(t("shell.cancel"), size="sm", visible=False, elem_id="sg-stop")
-    return {"status": status, "stop": stop}
-
-
 def _picture_level(page, shared: parts.Shared, start: asked.Opening) -> dict:
     """The answer's numbers, the cut-out, what can be kept, and where it goes next."""
     stored = start.stored
     notes = html(elem_id="sg-notes")
     card = html(_first_card(start), elem_id="sg-card")
-    cut = html(views.cut_out(views.address(stored.cut_out()), stored.layer) if stored else "", elem_id="sg-cut-out")
+    cut = html(views.cut_out(address(stored.cut_out()), stored.layer) if stored else "", elem_id="sg-cut-out")
     downloads.lay_out_parcels(page, shared)
     with results.actions():
         downloads.lay_out(page, shared)
@@ -97,7 +89,7 @@ def _first_card(start: asked.Opening) -> str:
 def _stored_line(stored) -> str:
     ms = stored.said["encoder_ms"] + stored.layer.masks.ms
     device, dtype = stored.said["device"], stored.said["dtype"]
-    return result.provenance(stored.model_id, ms=ms, live=False, device=device, dtype=dtype)
+    return results.computed(stored.model_id, ms=ms, live=False, device=device, dtype=dtype)
 
 
 def _tools(page, question: asked.Asked, levels: results.Levels, start: asked.Opening) -> gr.HTML:

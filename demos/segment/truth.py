@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from demos.segment import examples
+from demos.shell.examples import table
 
 if TYPE_CHECKING:
     from pipelines.segment.marks import Prompt
@@ -31,8 +31,7 @@ def of(example_id: str) -> tuple[Truth, ...]:
     known = examples.find(example_id)
     if known is None or known.masks is None:
         return ()
-    listed = tomllib.loads((examples.FOLDER / "examples.toml").read_text("utf-8"))["example"]
-    objects = next(item["objects"] for item in listed if item["file"] == known.path.name)
+    objects = table()[known.id]["objects"]
     with Image.open(known.masks) as file:
         index = np.asarray(file)
     return tuple(Truth(each["name"], np.isin(index, each["regions"])) for each in objects)

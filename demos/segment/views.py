@@ -6,33 +6,16 @@ Whatever a visitor made (names of objects) is escaped here, where it enters the 
 from __future__ import annotations
 
 import html
-import urllib.parse
-from collections.abc import Sequence
 from pathlib import Path
 
 from demos.segment.parts import Layer
+from demos.shell.prose import Prose
 from demos.shell.results import milliseconds
 from demos.shell.words import spans
 
 STYLE = f"<style>{Path(__file__).with_name('views.css').read_text('utf-8')}</style>"
-
-
-def word(name: str, **values) -> str:
-    """A sentence of this tab in both languages, as HTML."""
-    return spans(f"segment.{name}", **values)
-
-
-def framed(*parts: str) -> str:
-    return f'<div class="sg">{"".join(parts)}</div>'
-
-
-def sentence(name: str, *, kind: str = "", **values) -> str:
-    return f'<p class="{kind}">{word(name, **values)}</p>' if kind else f"<p>{word(name, **values)}</p>"
-
-
-def address(path: Path) -> str:
-    """Where the page fetches a file of the session's folder."""
-    return "gradio_api/file=" + urllib.parse.quote(str(path))
+_PROSE = Prose("segment", "sg")
+word, framed, sentence, notes = _PROSE.word, _PROSE.framed, _PROSE.sentence, _PROSE.warnings
 
 
 def title(layer: Layer) -> str:
@@ -65,11 +48,6 @@ def no_picture() -> str:
 def _ratio(value) -> str:
     """A stability for the page; an empty mask has none."""
     return "–" if value != value else f"{float(value):.2f}"
-
-
-def notes(lines: Sequence[str]) -> str:
-    """Sentences about single objects, each already HTML."""
-    return framed(*(f'<p class="sg-note sg-warn">{line}</p>' for line in lines)) if lines else ""
 
 
 def cut_out(source: str, layer: Layer) -> str:

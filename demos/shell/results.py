@@ -5,12 +5,13 @@ the live values). Moving between them asks the server for nothing.
 """
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import gradio as gr
 
-from demos.shell.links import choice
+from demos.shell import jobs, models
+from demos.shell.links import PRIVATE, choice
 from demos.shell.words import spans, t
 
 LEVELS = ("picture", "blocks", "numbers")
@@ -107,6 +108,36 @@ def provenance(
     return f'<div class="lucida-provenance">{line}{why}</div>'
 
 
+def computed(
+    model_id: str, *, ms: float, live: bool, device: str = "", dtype: str = "", seed: int | None = None
+) -> str:
+    """The provenance line of what a model of the catalogue computed.
+
+    device, dtype: of a stored result, which was computed elsewhere: why there is not its question. Of a live one they
+    are this process's own where nothing is given.
+    """
+    runtime = models.runtime()
+    entry, placement = runtime.catalogue.find(model_id), runtime.placement if live else None
+    return provenance(
+        live=live,
+        title=entry.title,
+        source=entry.origin,
+        device=device or placement.device,
+        dtype=dtype or placement.dtype,
+        reason=(placement.reason_key, placement.reason_values) if placement else None,
+        ms=ms,
+        seed=seed,
+    )
+
+
+def running(prefix: str) -> tuple[gr.HTML, gr.Button]:
+    """The line that says how far long work is, and its Cancel; seen only while there is something to say."""
+    with gr.Row(elem_id=f"{prefix}-running", elem_classes="lucida-actions lucida-running"):
+        status = jobs.status_line(elem_id=f"{prefix}-status")
+        stop = gr.Button(t("shell.cancel"), size="sm", visible=False, elem_id=f"{prefix}-stop")
+    return status, stop
+
+
 def milliseconds(ms: float) -> str:
     """A duration for the page: "4.2 ms", "137 ms", "2.4 s"."""
     if ms >= 1000:
@@ -124,6 +155,18 @@ def snippet(code: str) -> str:
     """The code as HTML with a button that copies it."""
     copy = f'<button type="button" class="lucida-copy" data-copy>{spans("shell.copy")}</button>'
     return f'<div class="lucida-code">{copy}<pre><code>{html.escape(code)}</code></pre></div>'
+
+
+_FETCH = (
+    """url => { if (!url) return; const a = document.createElement("a"); a.href = url; a.download = ""; a.click(); }"""
+)
+
+
+def wire_saving(button: gr.Button, handler: Callable, inputs: Sequence) -> None:
+    """Let a button save a file that is made when it is asked for: the handler gives its address (`arrays.address`)."""
+    address = gr.Textbox("", visible="hidden")
+    made = button.click(jobs.short(handler), list(inputs), address, **jobs.SHORT)
+    made.success(None, address, None, js=_FETCH, **PRIVATE)
 
 
 def download(value: str | None = None, **kwargs) -> gr.DownloadButton:

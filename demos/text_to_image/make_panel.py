@@ -11,11 +11,12 @@ import gradio as gr
 import numpy as np
 
 from demos.shell import jobs, links, model_switch, results, sessions
+from demos.shell.arrays import address
 from demos.shell.components.film import Film, frames
+from demos.shell.components.starter import Starter
 from demos.text_to_image import asked as asking
 from demos.text_to_image import history, parts, result, views
 from demos.text_to_image.asked import Asked
-from demos.text_to_image.starter import Starter
 from pipelines.runtime.errors import UserError
 
 FRAMES_EVERY_S = 0.08  # a page that gets them faster than it draws only waits longer for the picture
@@ -179,7 +180,7 @@ def filled(panel: Panel, run: history.Run, request: gr.Request) -> dict:
 
 def zipped(lang, request: gr.Request) -> str:
     """The address of a zip with all of the session's pictures."""
-    return views.address(history.packed(request))
+    return address(history.packed(request))
 
 
 def wire(page, asked: Asked, panel: Panel, *, starter: Starter) -> None:
@@ -208,15 +209,10 @@ _ROLL = "() => String(crypto.getRandomValues(new Uint32Array(1))[0])"
 
 def wire_tools(page, asked: Asked, panel: Panel) -> None:
     """Download all, and the picture as the start of the next run."""
-    address = gr.Textbox("", visible="hidden")
-    zipping = panel.as_zip.click(jobs.short(zipped), [page.lang], address, **jobs.SHORT)
-    zipping.success(None, address, None, js=_FETCH, **links.PRIVATE)
+    results.wire_saving(panel.as_zip, zipped, [page.lang])
     panel.use.click(
         jobs.short(_used), [panel.sent, page.lang], [asked.start, asked.mask, asked.start_fold], **jobs.SHORT
     )
-
-
-_FETCH = """url => { const a = document.createElement("a"); a.href = url; a.download = ""; a.click(); }"""
 
 
 def _used(path, lang):

@@ -10,29 +10,20 @@ import numpy as np
 from PIL import Image
 
 from demos.shell.components import colours
-from demos.shell.words import spans
+from demos.shell.prose import Prose
 
 STYLE = f"<style>{Path(__file__).with_name('panels.css').read_text('utf-8')}</style>"
 MAP_CELLS = 128  # longest side of a difference map: a page needs no more
 LEVELS = 255.0
 
 
-def word(name: str, **values) -> str:
-    """A sentence of this tab in both languages, as HTML."""
-    return spans(f"text_to_image.{name}", **values)
+_PROSE = Prose("text_to_image", "t2i")
+word, framed, sentence = _PROSE.word, _PROSE.framed, _PROSE.sentence
 
 
 def text(name: str, *, kind: str = "", **values) -> str:
     """A paragraph."""
     return framed(sentence(name, kind=kind, **values))
-
-
-def sentence(name: str, *, kind: str = "", **values) -> str:
-    return f'<p class="{kind}">{word(name, **values)}</p>' if kind else f"<p>{word(name, **values)}</p>"
-
-
-def framed(*pieces: str) -> str:
-    return f'<div class="t2i">{"".join(pieces)}</div>'
 
 
 def figure(pixels: np.ndarray, caption: str, *, coarse: bool = False, name: str = "") -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from demos.shell import jobs, model_switch
+from demos.shell.components.starter import Starter
 from demos.text_to_image import parts, views
-from demos.text_to_image.starter import Starter
 
 
 @dataclass(frozen=True)

@@ -55,17 +55,12 @@ def facts(denoising, edit, *, said: tuple[str, ...] = (), live: bool = True) -> 
 
 def provenance(denoising, *, live: bool) -> str:
     """The line under the picture, with the seed that makes it again."""
-    runtime = models.runtime()
-    entry = runtime.catalogue.find(denoising.model_id)
-    placement = runtime.placement if live else None
-    return results.provenance(
+    return results.computed(
+        denoising.model_id,
+        ms=denoising.ms["total"],
         live=live,
-        title=entry.title,
-        source=entry.origin,
         device=denoising.device,
         dtype=denoising.dtype,
-        reason=(placement.reason_key, placement.reason_values) if placement else None,
-        ms=denoising.ms["total"],
         seed=denoising.settings.seed,
     )
 

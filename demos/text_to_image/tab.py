@@ -6,6 +6,7 @@ import gradio as gr
 
 from demos.shell import jobs, links, model_switch, parcels, results, sessions
 from demos.shell.components.film import Film
+from demos.shell.components.starter import Starter
 from demos.shell.words import t
 from demos.text_to_image import (
     api,
@@ -20,7 +21,6 @@ from demos.text_to_image import (
     views,
 )
 from demos.text_to_image.png_intake import PngIntake
-from demos.text_to_image.starter import Starter
 from pipelines.runtime.errors import UserError
 
 API = api.API

@@ -6,14 +6,17 @@ Whatever a visitor or a model made (prompts, token pieces, names of layers) is e
 from __future__ import annotations
 
 import html
-import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from demos.shell.arrays import address
+from demos.shell.prose import Prose
 from demos.shell.words import spans
 
 STYLE = f"<style>{Path(__file__).with_name('views.css').read_text('utf-8')}</style>"
+_PROSE = Prose("text_to_image", "ti")
+word, framed, sentence = _PROSE.word, _PROSE.framed, _PROSE.sentence
 
 
 @dataclass(frozen=True)
@@ -22,24 +25,6 @@ class Drawn:
 
     path: Path
     seed: int
-
-
-def word(name: str, **values) -> str:
-    """A sentence of this tab in both languages, as HTML."""
-    return spans(f"text_to_image.{name}", **values)
-
-
-def framed(*parts: str) -> str:
-    return f'<div class="ti">{"".join(parts)}</div>'
-
-
-def sentence(name: str, *, kind: str = "", **values) -> str:
-    return f'<p class="{kind}">{word(name, **values)}</p>' if kind else f"<p>{word(name, **values)}</p>"
-
-
-def address(path: Path) -> str:
-    """Where the page fetches a file of the session's folder."""
-    return "gradio_api/file=" + urllib.parse.quote(str(path))
 
 
 # --- Picture ---

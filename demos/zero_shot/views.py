@@ -16,24 +16,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from demos.shell.words import spans
+from demos.shell.prose import Prose
 from demos.zero_shot import charts
 
 STYLE = f"<style>{Path(__file__).with_name('views.css').read_text('utf-8')}</style>"
+_PROSE = Prose("zero_shot", "zs")
+word, framed, sentence = _PROSE.word, _PROSE.framed, _PROSE.sentence
 MOST_ROWS = 20  # rows of a table before it says how many more there are
-
-
-def word(name: str, **values) -> str:
-    """A sentence of this tab in both languages, as HTML."""
-    return spans(f"zero_shot.{name}", **values)
-
-
-def framed(*parts: str) -> str:
-    return f'<div class="zs">{"".join(parts)}</div>'
-
-
-def sentence(name: str, *, kind: str = "", **values) -> str:
-    return f'<p class="{kind}">{word(name, **values)}</p>' if kind else f"<p>{word(name, **values)}</p>"
 
 
 def jpeg(pixels: np.ndarray) -> str:

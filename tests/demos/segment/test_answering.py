@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from demos.segment import answering, asked, clocks, parts, tab
-from demos.shell import links, model_switch, parcels
+from demos.shell import links, model_switch, parcels, results
 from demos.shell.arrays import unpack
 from pipelines.runtime.errors import UserError
 from pipelines.segment.watched import blocks
@@ -24,7 +24,9 @@ def laid_out():
         start = asked.Opening("cat")
         question = asked.lay_out_controls(start, asked.lay_out_stage(start))
         shared = tab._shared(page, question, start)
-        made = tab._picture_level(page, shared, start) | tab._running()
+        made = tab._picture_level(page, shared, start) | dict(
+            zip(("status", "stop"), results.running("sg"), strict=True)
+        )
         boxes = {name: gr.Textbox() for name in ("quick", "slow")}
         html = {name: gr.HTML() for name in ("facts", "code")}
         panel = answering.Panel(clocks=clocks.Clocks(), **made, **boxes, **html)

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import gradio as gr
 
 from demos.shell import links, results
+from demos.shell.components.starter import Starter
 from demos.text_to_image import asked as asking
 from demos.text_to_image import make_panel, tab
-from demos.text_to_image.starter import Starter
 
 
 def laid_out() -> SimpleNamespace:

@@ -1,4 +1,4 @@
-"""Starts what should happen when the tab stands: the run that a link asks for; unfolded settings on a wide screen."""
+"""Starts what should happen when a tab stands: the answer that a link asks for; unfolded settings on a wide screen."""
 
 from typing import Any
 
