@@ -1,0 +1,1 @@
+"""The tokenise tab: a picture as a grid of integers, and back."""
