@@ -1,13 +1,14 @@
 """The model's parts as they worked on one step of a run: shapes, milliseconds, and where the text enters the UNet."""
 
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
+from pipelines.runtime import watch
+from pipelines.runtime.watch import Part, alone
 from pipelines.text_to_image import autoencode
 from pipelines.text_to_image.branch import step_of
 from pipelines.text_to_image.prompt import encode
@@ -30,17 +31,6 @@ class Block:
     ms: float
     parameters: int
     text_layers: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Watched:
-    """What is timed as one block: from the start of ``first`` to the end of ``last``."""
-
-    part: str
-    name: str
-    first: nn.Module
-    last: nn.Module
-    owns: tuple[nn.Module, ...]
 
 
 def blocks(model, denoising, k: int, *, picture: int = 0) -> tuple[Block, ...]:
@@ -93,72 +83,44 @@ def _watch(doctor: Doctor, part: str, compute) -> list[Block]:
 
 @contextmanager
 def watching(model, part: str) -> Iterator[list[Block]]:
-    """Hooks on a part's blocks while open; the list fills as they work.
+    """Hooks on a part's blocks while open; when it closes, the list holds them as they worked.
 
     part: "text_encoder" (both of SDXL's), "unet" or "vae".
     """
     found: list[Block] = []
     cross = layer_names(model)[0] if part == "unet" else ()
-    with ExitStack() as stack:
-        for one in _watched(model, part):
-            started: list[float] = []
-
-            def begin(_module, _inputs, started=started):
-                started.append(_now(model.device))
-
-            def end(_module, _inputs, output, one=one, started=started):
-                ms = (_now(model.device) - started[-1]) * 1000
-                entering = tuple(name for name in cross if name.startswith(one.name + "."))
-                found.append(Block(one.part, one.name, _shape(output), ms, _count(one.owns), entering))
-
-            stack.callback(one.first.register_forward_pre_hook(begin).remove)
-            stack.callback(one.last.register_forward_hook(end).remove)
+    watched = dict(_parts(model, part))
+    with watch.watching(watched, device=model.device) as timed:
         yield found
+    for one in timed:
+        name = one.part.name
+        entering = tuple(layer for layer in cross if layer.startswith(name + "."))
+        found.append(Block(watched[one.part], name, one.shape, one.ms, one.parameters, entering))
 
 
-def _watched(model, part: str) -> Iterator[Watched]:
+def _parts(model, part: str) -> Iterator[tuple[Part, str]]:
+    """What is watched, and the part of the model that it belongs to."""
     pipeline = model.pipeline
     if part == "text_encoder":
         for name in ("text_encoder", "text_encoder_2"):
             if getattr(pipeline, name, None) is not None:
-                yield from _text_blocks(name, getattr(pipeline, name))
+                yield from ((one, name) for one in _text_parts(getattr(pipeline, name)))
     elif part == "unet":
         unet = pipeline.unet
         for name in ("time_embedding", "add_embedding", "conv_in", "down_blocks", "mid_block", "up_blocks", "conv_out"):
             module = getattr(unet, name, None)
             if isinstance(module, nn.ModuleList):
-                yield from (_alone("unet", f"{name}.{number}", one) for number, one in enumerate(module))
+                yield from ((alone(f"{name}.{number}", one), "unet") for number, one in enumerate(module))
             elif module is not None:
-                yield _alone("unet", name, module)
+                yield alone(name, module), "unet"
     else:
-        yield _alone("vae", "decoder", pipeline.vae.decoder)
+        yield alone("decoder", pipeline.vae.decoder), "vae"
 
 
-def _text_blocks(part: str, encoder: nn.Module) -> Iterator[Watched]:
+def _text_parts(encoder: nn.Module) -> Iterator[Part]:
     """Embeddings and layers of a CLIP or BERT text encoder, whatever they lie in."""
     named = dict(encoder.named_modules())
     embeddings = next(module for name, module in named.items() if name.split(".")[-1] == "embeddings")
     layers = next(module for module in named.values() if isinstance(module, nn.ModuleList))
-    yield _alone(part, "embeddings", embeddings)
-    yield Watched(part, "layers", layers[0], layers[-1], (layers,))
-
-
-def _alone(part: str, name: str, module: nn.Module) -> Watched:
-    return Watched(part, name, module, module, (module,))
-
-
-def _shape(output) -> tuple[int, ...]:
-    """Of a block's output; down blocks give (output, what the up blocks will get)."""
-    while not isinstance(output, torch.Tensor):
-        output = output[0]
-    return tuple(output.shape)
-
-
-def _count(modules: tuple[nn.Module, ...]) -> int:
-    return sum(parameter.numel() for module in modules for parameter in module.parameters())
-
-
-def _now(device: str) -> float:
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter()
+    yield alone("embeddings", embeddings)
+    yield Part("layers", layers[0], layers[-1], (layers,))
