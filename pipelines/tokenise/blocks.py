@@ -14,7 +14,7 @@ from pipelines.runtime import principal
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.watch import Part, Timed, alone, now, watching
 from pipelines.tokenise import models
-from pipelines.tokenise.code import Tokens
+from pipelines.tokenise.code import Tokens, in_whole_cells
 from pipelines.tokenise.models import TokeniseModel
 
 
@@ -91,9 +91,8 @@ def colours(latents: np.ndarray, codes: np.ndarray) -> Colours:
 
 
 def _whole_cells(tokens: Tokens, model: TokeniseModel) -> torch.Tensor:
-    """(1, 3, H, W) float32 in 0..1: the picture in whole cells, as `code.encode` fills it up, or its first tile."""
-    bottom, right = tokens.padded
-    whole = np.pad(tokens.pixels, ((0, bottom), (0, right), (0, 0)), mode="symmetric")[: model.tile, : model.tile]
+    """(1, 3, H, W) float32 in 0..1: the picture in whole cells, or its first tile."""
+    whole = in_whole_cells(tokens.pixels, model.cell)[: model.tile, : model.tile]
     return torch.from_numpy(np.ascontiguousarray(whole)).permute(2, 0, 1)[None].float() / 255
 
 

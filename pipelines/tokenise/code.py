@@ -1,6 +1,6 @@
 """A picture to a grid of integers and back, at any size: padded to whole cells, in tiles where it is large.
 
-The network needs whole cells: below and to the right the picture is continued by its mirror image, and the decoder's
+The network needs whole cells: below and to the right the last row and column of pixels are repeated, and the decoder's
 answer is cut to the picture's size again. A picture longer than ``TokeniseModel.tile`` goes through in overlapping
 tiles; what they say where they overlap is blended, latents before codes are chosen from them, so that the indices of
 a tiled picture are one grid like any other.
@@ -78,6 +78,12 @@ def prepared(pixels: np.ndarray, *, longest: int) -> np.ndarray:
     return fitted(pixels, longest)
 
 
+def in_whole_cells(pixels: np.ndarray, cell: int) -> np.ndarray:
+    """A picture (H, W, 3) with its last row and column repeated until its sides are multiples of ``cell``."""
+    bottom, right = (-side % cell for side in pixels.shape[:2])
+    return np.pad(pixels, ((0, bottom), (0, right), (0, 0)), mode="edge")
+
+
 def encode(model: TokeniseModel, pixels: np.ndarray, *, picture: str = "") -> Tokens:
     """Give a picture its grid of codes: the nearest one to each vector of the encoder (arXiv 1711.00937, eq. (1)).
 
@@ -97,15 +103,14 @@ def encode(model: TokeniseModel, pixels: np.ndarray, *, picture: str = "") -> To
     grid = grid_of(size, cell)
     _check_count(grid)
     started = time.perf_counter()
-    padded = (grid[0] * cell - size[0], grid[1] * cell - size[1])
-    whole = np.pad(pixels, ((0, padded[0]), (0, padded[1]), (0, 0)), mode="symmetric")
+    whole = in_whole_cells(pixels, cell)
     latents, tiles = _latents(model, torch.from_numpy(whole).permute(2, 0, 1), grid)
     indices = _nearest(model, latents)
     return Tokens(
         indices=indices.cpu().numpy().astype(np.int32),
         latents=latents.permute(1, 2, 0).contiguous().cpu().numpy(),
         pixels=pixels,
-        padded=padded,
+        padded=(whole.shape[0] - size[0], whole.shape[1] - size[1]),
         tiles=tiles,
         cell=cell,
         codes=model.codes,
@@ -163,7 +168,7 @@ def check_indices(indices: np.ndarray, *, codes: int) -> np.ndarray:
     if len(outside):
         row, column = outside[0]
         found = int(indices[row, column])
-        raise UserError("errors.token_index", index=found, row=int(row), column=int(column), last=codes - 1)
+        raise UserError("errors.token_index", index=found, row=int(row) + 1, column=int(column) + 1, last=codes - 1)
     return indices.astype(np.int32)
 
 
