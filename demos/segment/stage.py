@@ -46,12 +46,9 @@ from typing import Any
 import gradio as gr
 
 from demos.segment.clocks import Clocks, answer
-from demos.shell import jobs
 from demos.shell.components.canvas import CANVAS_SCRIPTS, CANVAS_WORDS, Canvas
 from demos.shell.components.parts import script, template
-from demos.shell.components.picture import WORDS, PictureInput, language_of
-from pipelines.runtime.errors import UserError
-from pipelines.runtime.pictures import Picture, open_picture
+from demos.shell.components.picture import WORDS, Chosen, PictureInput
 
 TOOLS = ("finger", "point", "box")
 _HERE = Path(__file__).parent
@@ -64,14 +61,12 @@ FINGER = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is on the stage. name: of the picture, as the page calls it. path: its file, one that may be opened.
+class Asked(Chosen):
+    """What is on the stage. objects, active: as the browser sent them.
 
-    objects, active: as the browser sent them. finger: (x, y), the pixel of the full picture under the finger, or None.
+    finger: (x, y), the pixel of the full picture under the finger, or None.
     """
 
-    name: str
-    path: Path
     objects: Any
     active: Any
     finger: tuple[int, int] | None = None
@@ -80,10 +75,6 @@ class Asked:
     def value(self) -> dict:
         """The objects in the form that `wanted.read` takes."""
         return {"objects": self.objects, "active": self.active}
-
-    def open(self) -> Picture:
-        """The picture, checked and upright. Raises UserError."""
-        return open_picture(self.path)
 
 
 class Stage(Canvas):
@@ -107,14 +98,11 @@ class Stage(Canvas):
         return [*WORDS, *CANVAS_WORDS, *(f"segment.{name}" for name in _WORDS)]
 
     def preprocess(self, payload: Any) -> Asked | None:
-        if payload in (None, ""):  # the page sends "" when the picture was taken away
+        found = self._chosen(payload)
+        if found is None:
             return None
-        try:
-            path = self._path(payload)
-        except UserError as error:
-            raise jobs.sentence(error, language_of(payload)) from None
-        name = payload.get("example") or payload["picture"]["path"]
-        return Asked(name, path, payload.get("objects") or [], payload.get("active") or 0, finger_of(payload))
+        objects, active = payload.get("objects") or [], payload.get("active") or 0
+        return Asked(found.name, found.path, objects, active, finger_of(payload))
 
     def postprocess(self, value: Any) -> dict | None:
         picture, state = value if isinstance(value, tuple) else (value, {})

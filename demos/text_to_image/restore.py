@@ -7,16 +7,16 @@ from typing import Any
 import gradio as gr
 
 from demos.shell import jobs, model_switch
+from demos.shell.components.file_intake import FileIntake
 from demos.shell.components.film import frames
 from demos.shell.words import spans
 from demos.text_to_image import asked as asking
 from demos.text_to_image import history, make_panel, parts, views
 from demos.text_to_image.asked import Asked
-from demos.text_to_image.png_intake import PngIntake
 from pipelines.runtime.errors import UserError
 
 
-def wire(page, asked: Asked, panel: make_panel.Panel, intake: PngIntake) -> None:
+def wire(page, asked: Asked, panel: make_panel.Panel, intake: FileIntake) -> None:
     fields = [*asked.fields.values(), asked.model]
     panel.history.input(
         jobs.short(_from_history(asked, panel)), [panel.history, page.lang], [*panel.outputs, *fields],

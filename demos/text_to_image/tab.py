@@ -5,6 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 from demos.shell import jobs, links, model_switch, parcels, results, sessions
+from demos.shell.components.file_intake import FileIntake
 from demos.shell.components.film import Film
 from demos.shell.components.starter import Starter
 from demos.shell.words import t
@@ -20,7 +21,6 @@ from demos.text_to_image import (
     restore,
     views,
 )
-from demos.text_to_image.png_intake import PngIntake
 from pipelines.runtime.errors import UserError
 
 API = api.API
@@ -85,7 +85,7 @@ def _asking(page, start: asked.Opening, starter: Starter):
     with gr.Accordion(t("text_to_image.start"), open=False, elem_id="ti-start-fold") as start_fold:
         html(views.framed(views.sentence("start_about", kind="ti-note")))
         made |= asked.lay_out_start(start)
-    intake = PngIntake(elem_id="ti-png")
+    intake = FileIntake(words="text_to_image.png", suffix=".png", elem_id="ti-png")
     starter.wide(None, None, fold, js="() => ({__type__: 'update', open: true})", **links.PRIVATE)
     question = asked.Asked(**made, start_fold=start_fold)
     question.sampler.input(

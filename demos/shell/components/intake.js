@@ -149,9 +149,11 @@ element.addEventListener("dragover", (event) => {
 });
 element.addEventListener("dragleave", () => drop.classList.remove("over"));
 element.addEventListener("drop", (event) => {
-  event.preventDefault();
   drop.classList.remove("over");
-  if (props.picks) takeFile(event.dataTransfer.files[0]);
+  const file = event.dataTransfer.files[0];
+  if ((props.leaves || []).some((ending) => file?.name.toLowerCase().endsWith(ending))) return;
+  event.preventDefault();
+  if (props.picks) takeFile(file);
 });
 if (props.picks) document.addEventListener("paste", (event) => { // of the inputs on screen, the first takes it
   const file = [...(event.clipboardData?.files || [])].find((each) => each.type.startsWith("image/"));

@@ -10,6 +10,7 @@ while the handler of the one before still runs.
 
 import mimetypes
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,26 @@ WORDS = [
 ]
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A picture that is not opened yet. name: as the page calls it, an example's id or the path of its file.
+
+    path: its file, one that may be opened.
+    """
+
+    name: str
+    path: Path
+
+    def open(self) -> Picture:
+        """The picture, checked and upright. Raises UserError."""
+        return open_picture(self.path)
+
+
 class PictureInput(gr.HTML):
     """examples: (path, key of the title) or (path, {"en", "zh"}) each; their id in a link is the file's stem.
 
     picks: whether a visitor may put a picture in; without, it shows what another component's value says.
+    leaves: endings of file names that another component takes when they are dropped here.
     """
 
     def __init__(
@@ -51,6 +68,7 @@ class PictureInput(gr.HTML):
         *,
         examples: Iterable[door.Example | tuple] = (),
         picks: bool = True,
+        leaves: Iterable[str] = (),
         **kwargs: Any,
     ):
         offered = [door.example(given) for given in examples]
@@ -63,6 +81,7 @@ class PictureInput(gr.HTML):
             words=both(*(name if "." in name else f"components.{name}" for name in self._words())),
             limit_bytes=LIMITS.file_bytes,
             picks=picks,
+            leaves=list(leaves),
             offered=[
                 {"id": example.id, "title": dict(example.title), "thumbnail": door.thumbnail(example.path)}
                 for example in offered
@@ -120,6 +139,16 @@ class PictureInput(gr.HTML):
     def api_info(self) -> dict[str, Any]:
         return {"type": "object"}
 
+    def _chosen(self, payload: Any) -> Chosen | None:
+        """What the browser sent, as a file that may be opened; a refusal is a sentence as above."""
+        if payload in (None, ""):
+            return None
+        try:
+            path = self._path(payload)
+        except UserError as error:
+            raise jobs.sentence(error, language_of(payload)) from None
+        return Chosen(payload.get("example") or payload["picture"]["path"], path)
+
     def _path(self, payload: Any) -> Path:
         if not isinstance(payload, Mapping):
             raise UserError("errors.picture_not_file")
@@ -130,6 +159,13 @@ class PictureInput(gr.HTML):
             return None
         path = Path(value).resolve()
         return next((example.id for example in self._offered.values() if example.path == path), None)
+
+
+class PictureChoice(PictureInput):
+    """The same for Python that does not need the pixels each time: it gets a `Chosen`, or None."""
+
+    def preprocess(self, payload: Any) -> Chosen | None:
+        return self._chosen(payload)
 
 
 def language_of(payload: Any) -> str:

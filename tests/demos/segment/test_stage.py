@@ -23,7 +23,7 @@ def stage():
 
 
 def test_an_example_is_asked_for_by_its_id_and_is_not_opened_for_that(stage, monkeypatch):
-    monkeypatch.setattr("demos.segment.stage.open_picture", lambda path: pytest.fail("opened"))
+    monkeypatch.setattr("demos.shell.components.picture.open_picture", lambda path: pytest.fail("opened"))
     asked = stage.preprocess({"example": "coffee", "objects": [{"id": 1, "marks": MARKS}], "active": 0})
     assert asked == Asked("coffee", Path(COFFEE), [{"id": 1, "marks": MARKS}], 0)
     assert asked.value == {"objects": [{"id": 1, "marks": MARKS}], "active": 0}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from demos.text_to_image import png_intake
+from demos.shell.components import file_intake
 from pipelines.runtime.errors import UserError
 from pipelines.text_to_image.metadata import read_png
 from tests.over_http import Visitor
@@ -65,10 +65,10 @@ def test_tokens_are_told(app_server):
 )
 def test_a_forged_path_is_not_opened(payload):
     with pytest.raises(UserError, match="picture_gone"):
-        png_intake.opened(payload)
+        file_intake.opened(payload)
 
 
 def test_base64_is_no_path():
     data = "data:image/png;base64," + base64.b64encode(b"x").decode()
     with pytest.raises(UserError, match="picture_gone"):
-        png_intake.opened({"path": data})
+        file_intake.opened({"path": data})

@@ -1,7 +1,8 @@
-"""Takes a PNG that was made here, dropped anywhere on the tab or chosen, and hands over its bytes as they are.
+"""Takes a file that was made here, dropped anywhere on the tab or chosen, and hands over its bytes as they are.
 
-The picture input decodes what it gets, and the settings inside the file would be lost; here nothing is decoded.
-In the browser the value is {"path", "lang"}; Python gets the file's bytes, or None. `.input` fires after each upload.
+A picture input decodes what it gets, and what stands in a file besides its pixels would be lost; here nothing is
+decoded. In the browser the value is {"path", "lang"}; Python gets the file's bytes, or None. `.input` fires after each
+upload. The tab's words have the sentences `<name>_choose`, `_drop`, `_over`, `_sending`, `_failed` and `_too_big`.
 """
 
 from collections.abc import Mapping
@@ -11,27 +12,31 @@ from typing import Any
 import gradio as gr
 
 from demos.shell import jobs, sessions
-from demos.shell.components.parts import script
+from demos.shell.components.parts import script, template
 from demos.shell.components.picture import language_of
 from demos.shell.words import both
 from pipelines.runtime.errors import UserError
 
-_HERE = Path(__file__).parent
-WORDS = ("png_choose", "png_drop", "png_over", "png_sending", "png_failed", "png_too_big")
+WORDS = ("choose", "drop", "over", "sending", "failed", "too_big")
 MOST_BYTES = 20 * 2**20
 
 
-class PngIntake(gr.HTML):
-    """A button and a sentence; the whole tab around it takes the drop."""
+class FileIntake(gr.HTML):
+    """A button and a sentence; the whole tab around it takes the drop.
 
-    def __init__(self, **kwargs: Any):
+    words: the beginning of its words' keys, such as "text_to_image.png". suffix: of the files, such as ".png".
+    """
+
+    def __init__(self, *, words: str, suffix: str, **kwargs: Any):
         super().__init__(
             None,
-            html_template=(_HERE / "png_intake.html").read_text("utf-8"),
-            css_template=(_HERE / "png_intake.css").read_text("utf-8"),
-            js_on_load=script("common.js") + (_HERE / "page.js").read_text("utf-8"),
+            html_template=template("file_intake.html"),
+            css_template=template("file_intake.css"),
+            js_on_load=script("common.js", "file_intake.js"),
             apply_default_css=False,
-            words=both(*(f"text_to_image.{name}" for name in WORDS)),
+            words=both(*(f"{words}_{name}" for name in WORDS)),
+            prefix=words.split(".")[-1],
+            suffix=suffix,
             most_bytes=MOST_BYTES,
             **kwargs,
         )

@@ -1,13 +1,15 @@
-// A PNG with settings in it, dropped anywhere on the tab or chosen: its bytes go to the server as they are.
+// A file that was made here, dropped anywhere on the tab or chosen: its bytes go to the server as they are.
 // Other places that take pictures (canvas, mask, a panel's input) come first: they prevent the default before us.
 const input = $("input"), pickText = $(".pick span"), hint = $(".hint"), told = $(".told");
 const ground = element.closest("[role=tabpanel]") || document.body;
+const own = (name, values) => word(`${props.prefix}_${name}`, values);
+input.accept = props.suffix;
 let turn = 0, said = null;
 
 function write() {
-  pickText.textContent = word("png_choose");
-  hint.textContent = word(element.classList.contains("over") ? "png_over" : "png_drop");
-  told.textContent = said ? word(said) : "";
+  pickText.textContent = own("choose");
+  hint.textContent = own(element.classList.contains("over") ? "over" : "drop");
+  told.textContent = said ? own(said) : "";
 }
 function tell(name) {
   said = name;
@@ -20,12 +22,12 @@ function over(is) {
 
 async function take(file) {
   if (!file) return;
-  if (file.size > props.most_bytes) return tell("png_too_big");
+  if (file.size > props.most_bytes) return tell("too_big");
   const mine = ++turn;
-  tell("png_sending");
-  const sent = await upload(new File([file], "settings.png", { type: "image/png" })).catch(() => null);
+  tell("sending");
+  const sent = await upload(new File([file], "file" + props.suffix, { type: file.type })).catch(() => null);
   if (mine !== turn) return;
-  tell(sent ? null : "png_failed");
+  tell(sent ? null : "failed");
   if (!sent) return;
   props.value = { path: sent.path, lang: language() };
   trigger("input");
