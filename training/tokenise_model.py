@@ -29,7 +29,7 @@ class VQConfig:
 
 
 def create_vq(config: VQConfig) -> VQModel:
-    """An untrained VQModel without attention, so that a tile of a large picture is decoded like the whole."""
+    """An untrained VQModel without attention: its cost grows with the picture's area and no faster."""
     levels = len(config.widths)
     module = VQModel(
         in_channels=3 * config.patch**2,

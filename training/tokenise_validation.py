@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from diffusers import VQModel
 
+from pipelines.tokenise.code import decode, decode_latents, encode, packed_bytes
 from pipelines.tokenise.compare import coded, psnr_db, ssim
-from pipelines.tokenise.models import WEIGHTS, codes_of, latents_of, nearest, pictures_of
-from training.report import to_bytes, write_sheet
+from pipelines.tokenise.models import WEIGHTS, TokeniseModel
+from training.report import write_sheet
 from training.tokenise_data import centre
 from training.tokenise_model import Student
 
@@ -21,15 +21,14 @@ SHEET_PICTURES = 16
 SHEET_PX = 192
 
 
-@torch.no_grad()
 def there_and_back(vq: VQModel, pixels: np.ndarray, *, quantised: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """A picture (H, W, 3) uint8 through the codes and back: the same shape, and the indices (h, w)."""
-    device = vq.quantize.embedding.weight.device
-    picture = torch.from_numpy(pixels.copy()).to(device).permute(2, 0, 1)[None].float() / 255
-    latents = latents_of(vq, picture)
-    indices = nearest(vq, latents)
-    decoded = pictures_of(vq, codes_of(vq, indices) if quantised else latents)
-    return to_bytes(decoded)[0], indices[0].cpu().numpy()
+    weight = vq.quantize.embedding.weight
+    model = TokeniseModel("training", vq, str(weight.device), weight.dtype)
+    tokens = encode(model, pixels)
+    if quantised:
+        return decode(model, tokens.indices, size=tokens.size), tokens.indices
+    return decode_latents(model, tokens.latents, size=tokens.size), tokens.indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +54,7 @@ class Validation:
             used |= set(indices.flatten().tolist())
             row = {"psnr": psnr_db(crop, back), "ssim": ssim(crop, back)}
             if codecs:
-                most_bytes = indices.size * 10 // 8
+                most_bytes = packed_bytes(indices.size, student.config.codes)
                 for codec in ("JPEG", "WEBP"):
                     row[f"{codec.lower()}_psnr"] = psnr_db(crop, coded(crop, codec, most_bytes=most_bytes).pixels)
             rows.append(row)

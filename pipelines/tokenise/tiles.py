@@ -2,7 +2,10 @@
 
 A network that normalises over its whole extent (GroupNorm) computes other values in a tile than in the whole: tiles
 differ by a little contrast and brightness everywhere, and by more at their edges, where they see nothing of their
-neighbours. The first is spread over the overlap, the second is not used.
+neighbours. The first is spread over the overlap, the second is not used. Measured on four photographs of 1,024 px,
+decoded in tiles of 512 px by a bundled model: along a seam of tiles put side by side the picture jumps by 10 to 30
+of 255; blended, the steepest line of the difference from the whole has 0.5 to 0.6 a pixel, any line about 0.4. The
+pictures agree to 38 to 48 dB, and come back as near to the original as the whole does, or 0.1 to 0.2 dB nearer.
 """
 
 import math
