@@ -20,6 +20,7 @@ from pipelines.runtime.diffusion_files import read_index
 from pipelines.runtime.errors import UserError
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
+CALLBACKS = "pytorch_lightning.callbacks."
 PREFIX = "module."  # left by DistributedDataParallel
 KEPT = (".json", ".txt", ".safetensors")  # of a diffusers folder: configs, vocabularies, what is safe already
 
@@ -31,21 +32,45 @@ def convert(source: Path, target: Path) -> int:
     """
     if target.suffix != ".safetensors" or target.exists():
         raise ValueError(f"{target.name}: the result must be a new file that ends in .safetensors")
-    _check_archive(source)
-    import torch  # after the checks, which refuse at once
+    state = read_tensors(source)
     from safetensors.torch import save_file
 
-    try:
-        checkpoint = torch.load(source, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{source.name} cannot be read as plain tensors; it may hold code or be damaged") from error
-    state = state_dict_of(checkpoint)
     # save_file refuses tensors that share memory, and views of others.
     state = {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
     part = target.with_name(f"{target.name}.part")
     save_file(state, part)
     os.replace(part, target)
     return len(state)
+
+
+def read_tensors(source: Path) -> dict[str, Any]:
+    """The tensors of a pickled checkpoint by name, read with ``weights_only=True``; none of its code runs.
+
+    Raises ValueError with a sentence for the command's user.
+    """
+    _check_archive(source)
+    import torch  # after the check, which refuses at once
+
+    try:
+        with torch.serialization.safe_globals(_stand_ins(source)):
+            checkpoint = torch.load(source, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{source.name} cannot be read as plain tensors; it may hold code or be damaged") from error
+    return state_dict_of(checkpoint)
+
+
+class StandIn:
+    """Takes the place of a class of the training library that a checkpoint names; it does nothing."""
+
+
+def _stand_ins(source: Path) -> list[tuple[type, str]]:
+    """Lightning's checkpoints name their callbacks' classes beside the tensors, as keys; any other name is refused."""
+    import torch
+
+    if not zipfile.is_zipfile(source):
+        return []
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(source)
+    return [(StandIn, name) for name in names if name.startswith(CALLBACKS)]
 
 
 def convert_folder(source: Path, target: Path) -> int:
