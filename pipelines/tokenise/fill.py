@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 from pipelines.runtime.errors import UserError
+from pipelines.tokenise.code import decode_latents
+from pipelines.tokenise.models import TokeniseModel
 from pipelines.tokenise.second_stage import SecondStage, commit, hidden_counts
 
 MOST_STEPS = 64
@@ -110,6 +112,19 @@ def read(clip, text: str) -> np.ndarray:
     if not 0 < len(text) <= MOST_LETTERS:
         raise UserError("errors.fill_text", most=MOST_LETTERS)
     return encode_labels(clip, (text,)).features[0]
+
+
+def so_far(model: TokeniseModel, filling: Filling, *, size: tuple[int, int]) -> np.ndarray:
+    """The picture of a step: (H, W, 3) uint8. A hidden place is decoded from the mean of all codes.
+
+    model: the stage's tokeniser. size: (H, W), as ``code.decode`` takes it.
+
+    Raises:
+        UserError: as ``code.decode``.
+    """
+    codebook = model.module.quantize.embedding.weight.detach().float().cpu().numpy()
+    vectors = np.vstack([codebook, codebook.mean(axis=0)])
+    return decode_latents(model, vectors[filling.indices], size=size)
 
 
 def _between(value, least: float, most: float) -> bool:

@@ -18,6 +18,7 @@ from pipelines.runtime.errors import UserError
 from pipelines.runtime.weights import load_strict, read_safetensors
 
 CONFIG_FILE = "config.json"
+ORDER_NOISE = 4.5  # of MaskGIT's published code. With less, the flattest places come first and decide: white pictures
 SPEAKS = {"lucida-masked": ("lucida-vqgan", "lucida-clip")}  # stage: (tokeniser of its codes, CLIP that reads for it)
 
 
@@ -128,8 +129,8 @@ def fill(
         hole: (side, side) bool; all True: a picture from nothing.
         condition: (condition,) text feature of unit length, or None.
         steps: at least 1.
-        temperature: of the drawing of codes, and of the noise on their confidence, which fades out. 0: the likeliest
-            code, the surest place.
+        temperature: of the drawing of codes, and, times ``ORDER_NOISE``, of the noise on the order of places, which
+            fades out. 0: the likeliest code, the surest place first.
         generator: on the CPU.
     """
     device = module.bias.device
@@ -167,7 +168,8 @@ def commit(
         log_shares = logits_of(current)[unknown].log_softmax(dim=-1)
         drawn = _drawn(log_shares, temperature, random)
         certain = log_shares.gather(-1, drawn[:, None])[:, 0]
-        order = certain + temperature * (1 - (step + 1) / steps) * _gumbel(len(certain), random).to(certain.device)
+        fading = ORDER_NOISE * temperature * (1 - (step + 1) / steps)
+        order = certain + fading * _gumbel(len(certain), random).to(certain.device)
         chosen = order.topk(len(order) - left).indices
         found = torch.zeros_like(order, dtype=torch.bool).index_fill(0, chosen, True)
         committed = torch.zeros_like(unknown).masked_scatter(unknown, found)

@@ -6,8 +6,10 @@ import torch
 
 from pipelines.runtime.errors import UserError
 from pipelines.tokenise import second_stage
-from pipelines.tokenise.fill import check_settings, fill, read, windows
+from pipelines.tokenise.code import decode, decode_latents
+from pipelines.tokenise.fill import check_settings, fill, read, so_far, windows
 from pipelines.tokenise.second_stage import MaskedTransformer, SecondStage, SecondStageConfig, hidden_counts, stage_of
+from tests.pipelines.tokenise.conftest import make_model
 
 TINY = SecondStageConfig(codes=20, side=4, width=16, layers=1, heads=2, condition=8)
 
@@ -137,6 +139,18 @@ def test_guidance_goes_beyond_the_condition(stage):
     shares = (without + 3 * (named - without)).softmax(-1)
     expected = -(shares * shares.log2()).sum(-1).numpy()
     assert np.allclose(entropy(feature, 3.0), expected, atol=1e-4)
+
+
+def test_the_picture_so_far_is_the_decoded_one_at_the_end_and_has_no_say_of_hidden_codes(stage):
+    model = make_model(codes=20)
+    indices, hole = grid_of(4, 6), np.ones((4, 6), bool)
+    first, *_, last = fill(stage, indices, hole, steps=4)
+    size = (30, 44)  # some of it padded
+    assert np.array_equal(so_far(model, last, size=size), decode(model, last.indices, size=size))
+    codebook = model.module.quantize.embedding.weight.detach().numpy()
+    vectors = codebook[np.minimum(first.indices, 19)]
+    vectors[first.indices == 20] = codebook.mean(axis=0)
+    assert np.array_equal(so_far(model, first, size=size), decode_latents(model, vectors, size=size))
 
 
 def test_nothing_to_fill_is_one_step_that_changes_nothing(stage):
