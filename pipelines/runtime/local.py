@@ -2,8 +2,9 @@
 
 For Zero-shot: a file named ``<architecture>__<anything>.safetensors``, with an architecture of open_clip, or a folder
 with open_clip_config.json beside its weights. For Text to image: a diffusers folder (model_index.json), or a single
-file, whose family its tensors' names tell. For Segment: a SAM or MobileSAM, told in the same way. Pickles are listed as
-refused, with the command that converts them.
+file, whose family its tensors' names tell. For Segment: a SAM or MobileSAM, told in the same way. For Tokenise: a
+folder of diffusers' VQModel, or a VQGAN under its original names. Pickles are listed as refused, with the command that
+converts them.
 """
 
 import importlib.util
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
-from pipelines.runtime import diffusion_files, sam_files
+from pipelines.runtime import diffusion_files, sam_files, vq_files
 from pipelines.runtime.catalogue import PIPELINE, Availability, Entry, LocalFile
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.weights import PICKLES, inside, pickle_refusal, read_header
@@ -33,6 +34,11 @@ SAM = {
     "topic": "segment",
     "loader": "pipelines.segment.models:load",
     "packages": ("segment-anything", "opencv-python-headless", "pycocotools", "timm"),
+}
+VQ = {
+    "topic": "tokenise",
+    "loader": "pipelines.tokenise.models:load",
+    "packages": ("diffusers",),
 }
 
 
@@ -70,8 +76,9 @@ def _list_one(models_dir: Path, name: str) -> Listed | None:
 def _reader(blank: Entry, path: Path) -> tuple[Entry, Callable[[Entry, Path], Entry | None] | None]:
     """The blank entry in its topic, and what reads a thing of this kind; None for what is no checkpoint."""
     if path.is_dir():
-        is_pipeline = (path / PIPELINE).is_file()
-        return (_diffusion(blank), _from_diffusers_folder) if is_pipeline else (blank, _from_folder)
+        if (path / PIPELINE).is_file():
+            return _diffusion(blank), _from_diffusers_folder
+        return (replace(blank, **VQ), _from_vq_folder) if vq_files.is_vq_folder(path) else (blank, _from_folder)
     if path.suffix in PICKLES:
         raise pickle_refusal(path)
     if path.suffix != ".safetensors":
@@ -79,6 +86,8 @@ def _reader(blank: Entry, path: Path) -> tuple[Entry, Callable[[Entry, Path], En
     if _architecture(blank.source.name):
         return blank, _from_file
     header = read_header(path)
+    if vq_files.is_original(header):
+        return replace(blank, **VQ), _from_original
     if diffusion_files.is_diffusion(header):
         return _diffusion(blank), _from_checkpoint
     if sam_files.architecture_of(header):
@@ -138,6 +147,23 @@ def _from_checkpoint(blank: Entry, path: Path) -> Entry:
 def _from_sam(blank: Entry, path: Path) -> Entry:
     architecture = sam_files.architecture_of(read_header(path))
     entry = replace(blank, architecture=architecture, image_size=sam_files.IMAGE_PX, folder=path.parent)
+    return _counted(entry, path, [path])
+
+
+def _from_vq_folder(blank: Entry, folder: Path) -> Entry:
+    config = vq_files.read_config(folder)
+    weights = next((folder / name for name in vq_files.WEIGHTS if (folder / name).is_file()), None)
+    if weights is None:
+        pickles = sorted(path for path in folder.iterdir() if path.suffix in PICKLES)
+        raise pickle_refusal(pickles[0]) if pickles else UserError("errors.vq_no_weights", name=folder.name)
+    path = inside(folder, weights.name)
+    read_header(path)
+    size = vq_files.picture_px(config)
+    return _counted(replace(blank, architecture=vq_files.CLASS, image_size=size, folder=folder), path, [path])
+
+
+def _from_original(blank: Entry, path: Path) -> Entry:
+    entry = replace(blank, architecture=vq_files.ORIGINAL, image_size=vq_files.PICTURE_PX, folder=path.parent)
     return _counted(entry, path, [path])
 
 

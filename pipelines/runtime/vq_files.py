@@ -14,6 +14,7 @@ CLASS = "VQModel"
 ORIGINAL = "VQModel (original names)"  # architecture of a single file as taming-transformers names its tensors
 CONFIG = "config.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors")
+PICTURE_PX = 256  # side of the pictures that all published ones were trained on
 MOST_JSON_BYTES = 100_000
 MOST_LEVELS, MOST_WIDTH, MOST_CODES = 8, 4096, 2**20
 CODEBOOK = "quantize.embedding.weight"
@@ -47,15 +48,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def cell_px(config: Mapping[str, Any]) -> int:
-    """Side of the square that one token covers, in pixels."""
-    return math.isqrt(config.get("in_channels", 3) // 3) * 2 ** (len(config.get("block_out_channels", (64,))) - 1)
-
-
 def picture_px(config: Mapping[str, Any]) -> int:
-    """Side of the pictures that it was made for; a third of the published configs say only the library's 32."""
-    side = config.get("sample_size", 256)
-    return side if isinstance(side, int) and side >= 128 else 256
+    """Side of the pictures that it was made for; the configs of MoVQ and aMUSEd say only the library's default, 32."""
+    side = config.get("sample_size", PICTURE_PX)
+    return side if _whole(side, 2048) and side > 32 else PICTURE_PX
 
 
 def levels_of(names: Mapping[str, Any]) -> int:

@@ -3,6 +3,8 @@
 From taming/modules/diffusionmodules/model.py and taming/models/vqgan.py. The published ones have ch = 128.
 """
 
+import itertools
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -89,7 +91,7 @@ class Encoder(nn.Module):
         before = ch
         for i, times in enumerate(ch_mult):
             widths = [before] + [ch * times] * num_res_blocks
-            blocks = [ResnetBlock(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+            blocks = [ResnetBlock(a, b) for a, b in itertools.pairwise(widths)]
             attention = [AttnBlock(ch * times) for _ in blocks] if i in attn_levels else []
             change = {"downsample": Change(ch * times, up=False)} if i < len(ch_mult) - 1 else {}
             self.down.append(level(blocks, attention, change))
@@ -113,7 +115,7 @@ class Decoder(nn.Module):
         up = []
         for i, times in reversed(list(enumerate(ch_mult))):
             widths = [before] + [ch * times] * (num_res_blocks + 1)
-            blocks = [ResnetBlock(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+            blocks = [ResnetBlock(a, b) for a, b in itertools.pairwise(widths)]
             attention = [AttnBlock(ch * times) for _ in blocks] if i in attn_levels else []
             change = {"upsample": Change(ch * times, up=True)} if i else {}
             up.insert(0, level(blocks, attention, change))
