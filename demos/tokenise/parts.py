@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from demos.tokenise import examples
 from pipelines.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from pipelines.tokenise.code import Tokens
+    from pipelines.tokenise.tokens import Tokens
     from pipelines.tokenise.models import TokeniseModel
 
 TOPIC = "tokenise"
@@ -46,7 +46,7 @@ class Question:
     """What a grid answers. name: of the answer, never used twice.
 
     picture: an example's id or the path of an uploaded file; "" where there is none. longest: pixels that its longer
-    side may have. source: where the grid's codes come from, one of SOURCES.
+    side may have. source: where the grid's codes come from, one of SOURCES. size: (H, W) pixels that the grid paints.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Question:
     longest: int
     model_id: str
     source: str = "picture"
+    size: tuple[int, int] = (0, 0)
 
     @property
     def text(self) -> str:
@@ -95,11 +96,14 @@ def question(answered: str) -> Question:
         found = Question(**json.loads(answered))
     except (TypeError, ValueError, RecursionError):
         raise UserError("tokenise.gone") from None
-    if not isinstance(found.picture, str) or found.source not in SOURCES:
+    if not all(isinstance(each, str) for each in (found.name, found.picture)) or found.source not in SOURCES:
+        raise UserError("tokenise.gone")
+    side = found.size
+    if not isinstance(side, list) or len(side) != 2 or any(type(each) is not int or each < 1 for each in side):
         raise UserError("tokenise.gone")
     size(found.longest)
     chosen(found.model_id)
-    return found
+    return replace(found, size=tuple(side))
 
 
 def tokens(answered: str, shared: Shared, request: gr.Request) -> Tokens:
@@ -107,7 +111,8 @@ def tokens(answered: str, shared: Shared, request: gr.Request) -> Tokens:
 
     Encodes it where the session does not hold them. Raises UserError, also where there is no picture.
     """
-    return encoded(question(answered), request)
+    asked = question(answered)
+    return encoded(asked.picture, asked.longest, asked.model_id, request)
 
 
 def model(answered: str) -> TokeniseModel:
@@ -141,20 +146,20 @@ def size(longest) -> int:
 # --- the picture and its tokens ---
 
 
-def encoded(asked: Question, request: gr.Request) -> Tokens:
-    """The tokens of a question's picture: the session's, else encoded in one turn of the device. Raises UserError."""
-    if not asked.picture:
+def encoded(picture: str, longest: int, model_id: str, request: gr.Request) -> Tokens:
+    """The tokens of a picture at a size: the session's, else encoded in one turn of the device. Raises UserError."""
+    if not picture:
         raise UserError("tokenise.picture_first")
-    loaded = load(asked.model_id)
-    key = (asked.picture, asked.longest, loaded.id)
+    loaded = load(model_id)
+    key = (picture, longest, loaded.id)
     known = _kept(request).get(key)
     if known is not None:
         return known
     from pipelines.runtime.pictures import open_picture
     from pipelines.tokenise import code
 
-    opened = open_picture(path_of(asked.picture))
-    pixels = code.prepared(opened.pixels, longest=asked.longest)
+    opened = open_picture(path_of(picture))
+    pixels = code.prepared(opened.pixels, longest=longest)
 
     def run() -> Tokens:
         return _kept(request).get(key) or code.encode(loaded, pixels, picture=opened.sha256)

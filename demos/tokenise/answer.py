@@ -1,0 +1,120 @@
+"""From what is asked to a grid on the board, and from an edited grid to its picture.
+
+Every new grid goes through `put`, whatever its codes come from: a picture, chance, the second stage, a file. The
+session keeps that grid as it was before any edit, with its picture, for maps of what an edit changed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import gradio as gr
+import numpy as np
+
+from demos.shell import jobs, sessions
+from demos.tokenise import board, parts
+from demos.tokenise.parts import Question, Shared
+from pipelines.runtime.errors import UserError
+
+GRID = "tokenise.grid"  # session: Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """What was put on the board, before any edit. indices: (h, w) int32. pixels: (H, W, 3) uint8, what they paint.
+
+    ms: what decoding took.
+    """
+
+    question: Question
+    indices: np.ndarray
+    pixels: np.ndarray
+    ms: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Painted:
+    """An edited grid, decoded. other: what the second grid of a swap paints, or None. ms: of both."""
+
+    pixels: np.ndarray
+    other: np.ndarray | None
+    ms: float
+
+
+def put(
+    question: Question, indices: np.ndarray, pixels: np.ndarray, *, codes: int, cell: int, shared: Shared,
+    request: gr.Request, original: np.ndarray | None = None, ms: float = 0.0,
+) -> dict:  # fmt: skip
+    """Values of the board and of `answered` for a new grid, which the session keeps.
+
+    indices: (h, w) integers below `codes`. pixels: (H, W, 3) uint8, what they decode to. original: the picture that was
+    encoded, at that size, where the codes are a picture's. cell: pixels that a token covers. ms: of decoding.
+    """
+    question = replace(question, size=pixels.shape[:2])
+    keep(Grid(question, indices, pixels, ms), request)
+    shown = board.grid(
+        question.name,
+        indices,
+        codes=codes,
+        cell=cell,
+        size=question.size,
+        picture=pixels,
+        original=original,
+        source=question.source,
+    )
+    return {shared.board: shown, shared.answered: question.text}
+
+
+def keep(made: Grid, request: gr.Request) -> None:
+    """Make this grid the one that the session speaks of."""
+    sessions.of(request).put(GRID, made, nbytes=made.indices.nbytes + made.pixels.nbytes + 1_000)
+
+
+def latest(request: gr.Request) -> Grid | None:
+    """The grid that was put on the board last, if the session still holds it."""
+    return sessions.of(request).get(GRID)
+
+
+def grid(answered: str, request: gr.Request) -> Grid:
+    """The grid on the board as it was before any edit; a picture's is computed again where it was let go of.
+
+    Raises UserError.
+    """
+    asked, kept = parts.question(answered), latest(request)
+    if kept is not None and kept.question.name == asked.name:
+        return kept
+    if asked.source != "picture":
+        raise UserError("tokenise.grid_gone")
+    return of_picture(asked, request)
+
+
+def of_picture(asked: Question, request: gr.Request) -> Grid:
+    """Encode the question's picture and decode its codes; the session keeps both. Raises UserError."""
+    tokens = parts.encoded(asked.picture, asked.longest, asked.model_id, request)
+    pixels, ms = painted(asked.model_id, tokens.indices, size=tokens.size)
+    made = Grid(replace(asked, size=tokens.size), tokens.indices, pixels, ms)
+    keep(made, request)
+    return made
+
+
+def painted(model_id: str, indices: np.ndarray, *, size: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """((H, W, 3) uint8, milliseconds): a grid decoded in one turn of the device. Raises UserError."""
+    loaded = parts.load(model_id)
+    from pipelines.tokenise import code
+
+    def run() -> tuple[np.ndarray, float]:
+        started = time.perf_counter()
+        pixels = code.decode(loaded, indices, size=size)
+        return pixels, (time.perf_counter() - started) * 1000
+
+    return jobs.on_device(run)
+
+
+def edited(asked: Question, now) -> Painted:
+    """Decode the board as it is now (`edited.Edited`). Raises UserError."""
+    pixels, ms = painted(asked.model_id, now.indices, size=asked.size)
+    if now.other is None:
+        return Painted(pixels, None, ms)
+    other, other_ms = painted(asked.model_id, now.other, size=asked.size)
+    return Painted(pixels, other, ms + other_ms)
