@@ -63,7 +63,17 @@ _SCRIPTS = (
     *("board_state.js", "board_pictures.js", "board_geometry.js", "board_paint.js", "board_tools.js"),
     *("board_bars.js", "board_views.js", "board_hands.js", "board_keys.js"),
 )
-_WORDS: tuple[str, ...] = ()
+_WORDS = (
+    *("board_tools", "board_look", "board_paint", "board_copy", "board_region", "board_hole", "board_hint_look"),
+    *("board_hint_paint", "board_hint_copy", "board_hint_stamp", "board_hint_region", "board_hint_hole"),
+    *("board_hint_compare", "board_deeds", "board_undo", "board_redo", "board_first", "board_first_hint"),
+    *("board_zoom_in", "board_zoom_out", "board_code", "board_code_first", "board_code_range", "board_width"),
+    *("board_width_n", "board_again", "board_no_region", "board_all", "board_none", "board_empty", "board_label"),
+    *("board_size", "board_at", "board_at_hole", "board_hidden", "board_region_size", "board_late"),
+    *("board_no_picture", "board_views", "view_picture", "view_grid", "view_numbers", "view_compare", "view_change"),
+    *("side_original", "side_decoded", "board_slider", "board_split", "board_change", "board_change_none"),
+    *("board_other", "board_swap_region", "board_swap_all", "board_remove_other"),
+)
 
 
 def grid(

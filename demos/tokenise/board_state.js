@@ -65,16 +65,18 @@ function begin() {
 // --- edits and their history ---
 const same = (a, b) => a === b || (a && b && a.length === b.length && a.every((each, i) => each === b[i]));
 
-/** The grid becomes `patch` over what it is. step: false goes on with the undo step before. */
+/** The grid becomes `patch` over what it is; gives whether that changed anything. step: false goes on with the undo step
+ * before. */
 function edit(patch, { step = true } = {}) {
   const next = { ...now, ...patch }, codesSame = same(next.indices, now.indices) && same(next.other, now.other);
-  if (codesSame && same(next.hole, now.hole)) return;
+  if (codesSame && same(next.hole, now.hole)) return false;
   if (step) {
     past.push(now);
     past.splice(0, past.length - MOST_STEPS);
     future = [];
   }
   become(next, !codesSame);
+  return true;
 }
 function become(next, codesChanged) {
   now = next;
@@ -89,7 +91,6 @@ function stepBetween(from, to) {
   to.push(now);
   const next = from.pop();
   become(next, !(same(next.indices, now.indices) && same(next.other, now.other)));
-  say("board_said_step", { n: past.length });
 }
 const undo = () => stepBetween(past, future);
 const redo = () => stepBetween(future, past);

@@ -9,9 +9,9 @@ import numpy as np
 
 from demos.shell.arrays import unpack
 from pipelines.runtime.errors import UserError
+from pipelines.tokenise.tokens import MOST_TOKENS
 
 SOURCES = ("picture", "random", "second_stage", "file")
-MOST_CELLS = 65_536  # as many as pipelines.tokenise.code encodes at once
 MOST_CODES = 65_536  # two bytes an index
 MOST_LETTERS = 200
 LARGEST_SERIAL = 2**53 - 1  # whole numbers that a browser counts exactly
@@ -45,9 +45,9 @@ def edited(payload: Any) -> Edited:
     name, source = payload.get("name"), payload.get("source")
     if not isinstance(name, str) or not 0 < len(name) <= MOST_LETTERS or source not in SOURCES:
         raise UserError("tokenise.board_form")
-    rows, columns = (_whole(payload.get(side), 1, MOST_CELLS) for side in ("rows", "columns"))
-    if rows * columns > MOST_CELLS:
-        raise UserError("tokenise.board_large", rows=rows, columns=columns, most=MOST_CELLS)
+    rows, columns = (_whole(payload.get(side), 1, MOST_TOKENS) for side in ("rows", "columns"))
+    if rows * columns > MOST_TOKENS:
+        raise UserError("tokenise.board_large", rows=rows, columns=columns, most=MOST_TOKENS)
     codes, other, hole = _whole(payload.get("codes"), 1, MOST_CODES), payload.get("other"), payload.get("hole")
     shape = (rows, columns)
     return Edited(
@@ -88,7 +88,8 @@ def _indices(packed: Any, shape: tuple[int, int], codes: int) -> np.ndarray:
     found = _array(packed, shape, "uint16").astype(np.int32)
     if found.max() >= codes:
         row, column = np.unravel_index(found.argmax(), shape)
-        raise UserError("errors.token_index", index=int(found.max()), row=int(row), column=int(column), last=codes - 1)
+        index, row, column = int(found.max()), int(row) + 1, int(column) + 1
+        raise UserError("errors.token_index", index=index, row=row, column=column, last=codes - 1)
     return found
 
 
