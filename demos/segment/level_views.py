@@ -11,7 +11,9 @@ import numpy as np
 
 from demos.segment import logit_views
 from demos.segment.views import framed, sentence, word
+from demos.shell import tables
 from demos.shell.components import door
+from demos.shell.results import milliseconds
 
 if TYPE_CHECKING:
     from pipelines.segment.masks import Masks
@@ -22,6 +24,10 @@ STYLE = f"<style>{Path(__file__).with_name('panels.css').read_text('utf-8')}</st
 def about(*names: str) -> str:
     """Sentences of this tab, one a paragraph."""
     return framed(*map(sentence, names))
+
+
+def _heads(*names: str, numbers: bool = False) -> str:
+    return tables.heading(*map(word, names), numbers=numbers)
 
 
 def heading(title: str, *names: str) -> str:
@@ -44,33 +50,18 @@ def blocks(parts: Sequence, *, encoder_ms: float, decoder_ms: float) -> str:
     """
     slowest = max((part.ms for part in parts), default=0.0) or 1.0
     ratio = encoder_ms / decoder_ms if decoder_ms else math.nan
-    told = sentence("blocks_clocks", encoder=_ms(encoder_ms), decoder=_ms(decoder_ms), ratio=f"{ratio:.0f}")
-    head = _th("block") + _th("block_shape") + _th("block_parameters", n=True) + _th("block_ms", n=True)
-    tables = "".join(
+    told = sentence(
+        "blocks_clocks", encoder=milliseconds(encoder_ms), decoder=milliseconds(decoder_ms), ratio=f"{ratio:.0f}"
+    )
+    made = "".join(
         f"<h4>{word(f'part_{name}')}</h4>"
-        + _table(head, [_block(part, slowest) for part in parts if part.part == name])
+        + tables.parts(
+            [tables.Row(_part(one), one.shape, one.parameters, one.ms) for one in parts if one.part == name],
+            slowest=slowest,
+        )
         for name in ("encoder", "decoder")
     )
-    return framed(sentence("blocks_about"), told, tables)
-
-
-def _th(name: str, *, n: bool = False) -> str:
-    return f'<th class="n">{word(name)}</th>' if n else f"<th>{word(name)}</th>"
-
-
-def _table(head: str, rows: Sequence[str]) -> str:
-    body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="sg-scroll"><table class="sg-table">{body}</table></div>'
-
-
-def _block(part, slowest: float) -> str:
-    shape = " × ".join(map(str, part.shape))
-    bar = f'<i style="width:{100 * part.ms / slowest:.0f}%"></i>'
-    return (
-        f'<tr><th scope="row">{_part(part)}</th>'
-        f'<td class="shape">{shape}</td><td class="n">{_counted(part.parameters)}</td>'
-        f'<td class="n">{_ms(part.ms)}{bar}</td></tr>'
-    )
+    return framed(sentence("blocks_about"), told, made)
 
 
 def _part(part) -> str:
@@ -109,13 +100,13 @@ def numbers(masks: Masks, *, token: int) -> str:
     """What the model says of its four masks; token: the one that is shown."""
     counts = logit_views.stability_counts(masks)
     names = ("numbers_iou", "numbers_above", "numbers_below", "numbers_stability", "numbers_area")
-    head = _th("tokens") + "".join(_th(name, n=True) for name in names)
+    head = _heads("tokens") + _heads(*names, numbers=True)
     rows = [_mask(masks, k, counts[k], on=k == token) for k in (1, 2, 3, 0)]
     strict, loose = map(int, counts[token])
     ratio = f"{strict / loose:.3f}" if loose else "–"
     return framed(
         sentence("numbers_about"),
-        _table(head, rows),
+        tables.table(head, rows),
         f'<div class="sg-formula">{word("numbers_ratio", strict=f"{strict:,}", loose=f"{loose:,}", ratio=ratio)}</div>',
         sentence("numbers_iou_head", kind="sg-note"),
     )
@@ -140,7 +131,7 @@ def places(masks: Masks, places: Sequence[Mapping], *, square: int) -> str:
     """
     if not places:
         return ""
-    head = _th("place_mark") + "".join(_th(name, n=True) for name in ("place_picture", "place_square", "place_cell"))
+    head = _heads("place_mark") + _heads("place_picture", "place_square", "place_cell", numbers=True)
     rows = [
         f'<tr><th scope="row">{_mark(place["label"], i)}</th>'
         + "".join(f'<td class="n">{_pair(place[name])}</td>' for name in ("picture", "square", "cell"))
@@ -149,7 +140,7 @@ def places(masks: Masks, places: Sequence[Mapping], *, square: int) -> str:
     ]
     (height, width), (high, wide), side = masks.full_size, masks.input_size, masks.logits.shape[-1]
     told = sentence("place_about", width=width, height=height, wide=wide, high=high, square=square, side=side)
-    return framed(f"<h4>{word('place')}</h4>", told, _table(head, rows))
+    return framed(f"<h4>{word('place')}</h4>", told, tables.table(head, rows))
 
 
 def _mark(label: int | None, n: int) -> str:
@@ -158,14 +149,3 @@ def _mark(label: int | None, n: int) -> str:
 
 def _pair(xy: Sequence[float]) -> str:
     return "(" + ", ".join(f"{value:.1f}".removesuffix(".0") for value in xy) + ")"
-
-
-def _ms(ms: float) -> str:
-    return f"{ms:.1f} ms" if ms < 100 else f"{ms:.0f} ms"
-
-
-def _counted(n: int) -> str:
-    """928, 14 k, 1.65 M."""
-    if n < 1_000:
-        return str(n)
-    return f"{n / 1e3:.0f} k" if n < 1e6 else f"{n / 1e6:.2f} M"

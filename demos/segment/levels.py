@@ -12,7 +12,8 @@ import numpy as np
 from demos.segment import attention_views, level_views, logit_files, parts
 from demos.segment.over_heat import OverHeat
 from demos.segment.threshold_panel import TOKEN_WORDS
-from demos.shell import jobs, results, sessions
+from demos.shell import array_files, jobs, results, sessions
+from demos.shell.levels import Writer, when_seen
 from demos.shell.words import t
 
 TIMED = "segment.timed"  # session: (picture_key, model id, the parts' HTML)
@@ -84,24 +85,18 @@ def html(value: str = "", **kwargs: Any) -> gr.HTML:
 
 
 def _wire(page, shared: parts.Shared, panel: Panel) -> None:
-    """A level that comes up, or an answer that is new while it is seen."""
-    blocks = [panel.parts, panel.time, panel.colours, panel.attention]
-    numbers = [panel.numbers, panel.pixel, panel.places]
-    writers = {"blocks": (_blocks, blocks), "numbers": (_numbers, numbers)}
-
-    def on_level(level, answered, lang, request: gr.Request):
-        if level not in writers:
-            return {panel.parts: gr.skip()}
-        write, outputs = writers[level]
-        return dict(zip(outputs, write(answered, shared, request), strict=True))
-
     def on_time(answered, lang, request: gr.Request):
         return _timed(answered, shared, request), gr.Button(visible=False)
 
-    inputs = [panel.switch, shared.answered, page.lang]
-    for event in (panel.switch.change, shared.answered.change):
-        event(jobs.short(on_level), inputs, [*blocks, *numbers], **jobs.SHORT, trigger_mode="always_last")
-    panel.time.click(jobs.short(on_time), inputs[1:], [panel.parts, panel.time], **jobs.SHORT)
+    blocks = Writer(
+        lambda answered, request: _blocks(answered, shared, request),
+        [panel.parts, panel.time, panel.colours, panel.attention],
+    )
+    numbers = Writer(
+        lambda answered, request: _numbers(answered, shared, request), [panel.numbers, panel.pixel, panel.places]
+    )
+    when_seen(page, panel.switch, shared.answered, blocks=blocks, numbers=numbers)
+    panel.time.click(jobs.short(on_time), [shared.answered, page.lang], [panel.parts, panel.time], **jobs.SHORT)
 
 
 # --- Blocks ---
@@ -150,7 +145,7 @@ def _kept_times(embedding, request: gr.Request) -> str | None:
 def attention_value(made: dict, under: Mapping, request: gr.Request) -> dict:
     """What the component takes. made: of `attention_views.attention`. under: the picture, as a map's value names it."""
     array = made.pop("array")
-    return {**made, "picture": under, "maps": logit_files.private(array, "attention", request)}
+    return {**made, "picture": under, "maps": array_files.private(array, "attention", request)}
 
 
 # --- Numbers ---
@@ -175,7 +170,7 @@ def _numbers(answered: str, shared: parts.Shared, request: gr.Request) -> list:
 def pixel_value(made: dict, under: Mapping, request: gr.Request) -> dict:
     """What the component takes. made: of `attention_views.product`. under: the picture, as a map's value names it."""
     array = made.pop("array")
-    return {**made, "picture": under, "maps": logit_files.private(array, "map", request)}
+    return {**made, "picture": under, "maps": array_files.private(array, "map", request)}
 
 
 def places(model, embedding, prompt) -> list[dict]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
 
 from demos.segment import logit_views, parts
-from demos.shell import arrays, sessions
+from demos.shell import array_files, sessions
 from demos.shell.components.heat import ready
 
 if TYPE_CHECKING:
     from pipelines.segment.masks import Masks
 
 UNDER = "segment.under"  # session: (sha256 of the picture, the file that lies under the maps)
-MOST_FILES = 4  # of a kind: the page may still be fetching the one before
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,37 +43,12 @@ def shown(answered: str, shared: parts.Shared, request: gr.Request) -> Shown | N
 
 def packed(masks: Masks, request: gr.Request) -> dict:
     """The logits of all four tokens as a private file of the session; the same file for every panel."""
-    return private(logit_views.logits(masks), "logits", request)
-
-
-def private(array: np.ndarray, stem: str, request: gr.Request) -> dict:
-    """The array as a file of the session, named by its content; of those with this stem the latest stay."""
-    folder = sessions.of(request).folder
-    made = written(array, folder / f"{stem}-{_digest(array)}.bin")
-    kept = sorted(folder.glob(f"{stem}-*.bin"), key=lambda path: path.stat().st_mtime_ns)
-    for old in kept[:-MOST_FILES]:
-        old.unlink(missing_ok=True)
-    return made
+    return array_files.private(logit_views.logits(masks), "logits", request)
 
 
 def stored(masks: Masks) -> dict:
-    """The logits of the stored result as a file that every page may fetch, named by its content."""
-    array = logit_views.logits(masks)
-    folder = sessions.cache() / "stored" / "segment"
-    folder.mkdir(parents=True, exist_ok=True)
-    return written(array, folder / f"logits-{_digest(array)}.bin")
-
-
-def written(array: np.ndarray, path: Path) -> dict:
-    """{"dtype", "shape", "url"} of the array in that file; a page never fetches half of it."""
-    half = path.with_suffix(f".{secrets.token_hex(4)}")
-    made = arrays.pack_at(array, half)
-    half.replace(path)
-    return {**made, "url": arrays.address(path)}
-
-
-def _digest(array: np.ndarray) -> str:
-    return sha256(np.ascontiguousarray(array)).hexdigest()[:24]
+    """The logits of the stored result as a file that every page may fetch."""
+    return array_files.stored(logit_views.logits(masks), "logits", topic="segment")
 
 
 def under(pixels: np.ndarray) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
+from demos.shell import tables
 from demos.shell.results import milliseconds
 from demos.shell.words import LANGUAGES, say, spans
 from demos.text_to_image.views import framed, sentence, word
@@ -28,12 +29,12 @@ def blocks(parts: Sequence, ms: Mapping[str, float], *, k: int, n: int, calls: i
     calls: of the UNet in the run.
     """
     slowest = max((part.ms for part in parts), default=0) or 1
-    tables = "".join(
+    made = "".join(
         f"<h4>{word(f'part_{name}')}</h4>{_table(those, slowest)}"
         for name in PARTS
         if (those := [part for part in parts if part.part == name])
     )
-    return framed(sentence("blocks_about", k=k + 1, n=n), _clock(ms, calls), tables)
+    return framed(sentence("blocks_about", k=k + 1, n=n), _clock(ms, calls), made)
 
 
 def _clock(ms: Mapping[str, float], calls: int) -> str:
@@ -44,13 +45,11 @@ def _clock(ms: Mapping[str, float], calls: int) -> str:
 
 
 def _table(parts: Sequence, slowest: float) -> str:
-    head = "".join(f"<th{kind}>{word(name)}</th>" for name, kind in _HEAD)
+    head = tables.heading(spans("shell.part"), spans("shell.part_output"))
+    head += tables.heading(spans("shell.part_parameters"), spans("shell.part_time"), numbers=True)
     body = "".join(_block(part, slowest) for part in parts)
     table = f'<table class="ti-blocks"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
     return f'<div class="ti-scroll">{table}</div>'
-
-
-_HEAD = (("block", ""), ("block_shape", ""), ("block_parameters", ' class="n"'), ("block_time", ' class="n"'))
 
 
 def _block(part, slowest: float) -> str:
@@ -63,20 +62,13 @@ def _block(part, slowest: float) -> str:
     bar = f'<i style="width:{100 * part.ms / slowest:.0f}%"></i>'
     return (
         f'<tr><th scope="row"><code>{_named(part.name)}</code>{entering}</th><td class="numbers">{shape}</td>'
-        f'<td class="n">{_counted(part.parameters)}</td><td class="n">{part.ms:.1f} ms{bar}</td></tr>'
+        f'<td class="n">{tables.counted(part.parameters)}</td><td class="n">{part.ms:.1f} ms{bar}</td></tr>'
     )
 
 
 def _named(name: str) -> str:
     """The part's name, which may go on in the next line after an underscore."""
     return html.escape(name).replace("_", "_<wbr>")
-
-
-def _counted(n: int) -> str:
-    """928, 14 k, 1.65 M."""
-    if n < 1_000:
-        return str(n)
-    return f"{n / 1e3:.0f} k" if n < 1e6 else f"{n / 1e6:.2f} M"
 
 
 # --- Numbers ---

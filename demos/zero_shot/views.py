@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from demos.shell.prose import Prose
+from demos.shell.tables import counted
 from demos.zero_shot import charts
 
 STYLE = f"<style>{Path(__file__).with_name('views.css').read_text('utf-8')}</style>"
@@ -82,7 +83,7 @@ def _row(parts, slowest: float) -> str:
     items = [
         f"<li><b>{html.escape(_named(block.name)).replace('_', '_<wbr>')}</b>"
         f"<span>{'×'.join(map(str, block.shape))}</span>"
-        f"<span>{word('parameters', n=_counted(block.parameters))}</span>"
+        f"<span>{word('parameters', n=counted(block.parameters))}</span>"
         f'<span>{block.ms:.1f} ms</span><i style="width:{100 * block.ms / slowest:.0f}%"></i></li>'
         for block in parts
     ]
@@ -92,13 +93,6 @@ def _row(parts, slowest: float) -> str:
 def _named(name: str) -> str:
     """The part's name in its tower; a group of one layer by that layer: "text_layers_3_3" -> "layer_3"."""
     return re.sub(r"^layers_(\d+)_\1$", r"layer_\1", name.removeprefix("text_"))
-
-
-def _counted(n: int) -> str:
-    """928, 14 k, 1.65 M."""
-    if n < 1_000:
-        return str(n)
-    return f"{n / 1e3:.0f} k" if n < 1e6 else f"{n / 1e6:.2f} M"
 
 
 def _clock(ms: dict[str, float]) -> str:

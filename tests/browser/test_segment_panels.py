@@ -1,5 +1,7 @@
 """The panels of the tab Segment as a visitor meets them, on numbers that are known, each on a page of its own."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from playwright.sync_api import expect
@@ -10,7 +12,6 @@ from demos.segment import (
     levels,
     logit_files,
     logit_views,
-    over_heat,
     threshold_panel,
 )
 from demos.shell.arrays import pack
@@ -116,7 +117,7 @@ def test_logits_are_enlarged_as_the_library_does_it(chromium, side, square, part
     where = logit_views.place(masks)
     given = masks.logits[1, : where["rows"], : where["columns"]].ravel().tolist()
     page = chromium.new_page()
-    page.add_script_tag(content=over_heat.read("enlarge.js"))
+    page.add_script_tag(content=Path(threshold_panel.__file__).with_name("enlarge.js").read_text("utf-8"))
     made = page.evaluate("([logits, place]) => [...enlarge(Float32Array.from(logits), place)]", [given, where])
     page.close()
     np.testing.assert_allclose(np.reshape(made, size), masks.enlarged(1), atol=2e-4)

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from demos.segment import attention_views, ladder_panel, level_views, levels, logit_files, parts, threshold_panel
-from demos.shell import sessions
+from demos.segment import attention_views, ladder_panel, level_views, levels, parts, threshold_panel
+from demos.shell import array_files, sessions
 from demos.shell.arrays import unpack
 from pipelines.segment.clicks import Click
 from pipelines.segment.marks import Prompt
@@ -138,7 +138,7 @@ def test_blocks_have_a_row_for_each_part_in_the_order_of_work(answered):
     found = timings(answered.model, answered.pixels, answered.masks.prompt)
     told = level_views.blocks(found.blocks, encoder_ms=300.0, decoder_ms=20.0)
     assert told.count('<th scope="row">') == len(found.blocks)
-    assert "300 ms" in told and "20.0 ms" in told and "15th" in told
+    assert "300 ms" in told and "20 ms" in told and "15th" in told
     order = ["Patches", "Block 1", "Neck", "Prompt encoder", "Two-way layer 1", "Final attention", "IoU head"]
     assert [told.index(f">{name}") for name in order] == sorted(told.index(f">{name}") for name in order)
     assert "attends to the whole picture" in told
@@ -146,13 +146,13 @@ def test_blocks_have_a_row_for_each_part_in_the_order_of_work(answered):
 
 def test_files_of_earlier_answers_go(request_of_one):
     made = [
-        logit_files.private(np.full(3, i, np.float16), "map", request_of_one) for i in range(logit_files.MOST_FILES + 2)
+        array_files.private(np.full(3, i, np.float16), "map", request_of_one) for i in range(array_files.MOST_FILES + 2)
     ]
-    logit_files.private(np.zeros(3, np.float16), "logits", request_of_one)
+    array_files.private(np.zeros(3, np.float16), "logits", request_of_one)
     names = {path.name for path in sessions.of(request_of_one).folder.iterdir()}
-    kept = {one["url"].rsplit("/", 1)[-1] for one in made[-logit_files.MOST_FILES :]}
+    kept = {one["url"].rsplit("/", 1)[-1] for one in made[-array_files.MOST_FILES :]}
     assert {name for name in names if name.startswith("map")} == kept and len(names) == len(kept) + 1
-    assert logit_files.private(np.full(3, 5, np.float16), "map", request_of_one) == made[5]  # the same file for all
+    assert array_files.private(np.full(3, 5, np.float16), "map", request_of_one) == made[5]  # the same file for all
 
 
 # --- what the handlers answer ---
