@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from pipelines.runtime.context import Runtime
-from pipelines.tokenise.code import packed_bytes
 from pipelines.tokenise.compare import coded, psnr_db, ssim
 from pipelines.tokenise.models import TokeniseModel, load_folder
+from pipelines.tokenise.tokens import packed_bytes
 from training.evaluate_zero_shot import interval
 from training.packs import open_picture, read_index
 from training.tokenise_data import centre

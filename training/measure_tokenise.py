@@ -21,9 +21,9 @@ from PIL import Image
 
 from pipelines.runtime.device import CPU
 from pipelines.runtime.manifest import sha256_of
-from pipelines.tokenise.code import packed_bytes
 from pipelines.tokenise.compare import coded
 from pipelines.tokenise.models import WEIGHTS, TokeniseModel, load_folder
+from pipelines.tokenise.tokens import packed_bytes
 from training.evaluate_tokenise import SIDE, feature_distance, open_pack, row_of
 from training.intervals import estimate
 from training.packs import SHARP_PACKS

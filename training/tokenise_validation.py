@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from diffusers import VQModel
 
-from pipelines.tokenise.code import decode, decode_latents, encode, packed_bytes
+from pipelines.tokenise.code import decode, decode_latents, encode
 from pipelines.tokenise.compare import coded, psnr_db, ssim
 from pipelines.tokenise.models import WEIGHTS, TokeniseModel
+from pipelines.tokenise.tokens import packed_bytes
 from training.report import write_sheet
 from training.tokenise_data import centre
 from training.tokenise_model import Student

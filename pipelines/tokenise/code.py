@@ -7,10 +7,8 @@ a tiled picture are one grid like any other.
 """
 
 import copy
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,56 +19,10 @@ from pipelines.runtime.pictures import content_key
 from pipelines.tokenise import models
 from pipelines.tokenise.models import TokeniseModel
 from pipelines.tokenise.tiles import Place, by_tiles
+from pipelines.tokenise.tokens import Tokens, check_count, check_indices, grid_of
+from pipelines.tokenise.tokens import packed_bytes as packed_bytes
 
-MOST_TOKENS = 65_536  # of one picture: 2,048 px a side at 8 px a token
 COMPARISONS = 2**25  # distances to codes that are held at once
-
-
-@dataclass(frozen=True, eq=False)
-class Tokens:
-    """A picture as integers.
-
-    indices: (h, w) int32. latents: (h, w, D) float32, what the encoder said before a code was chosen. pixels:
-    (H, W, 3) uint8, what was encoded. padded: (bottom, right), pixels added to reach whole cells. tiles: (rows,
-    columns) in which it went through; (1, 1): whole. cell: side of the square that a token covers, in pixels. codes:
-    size of the codebook. picture_key: of the picture (``pictures.content_key``). ms: of encoding.
-    """
-
-    indices: np.ndarray
-    latents: np.ndarray
-    pixels: np.ndarray
-    padded: tuple[int, int]
-    tiles: tuple[int, int]
-    cell: int
-    codes: int
-    model_id: str
-    picture_key: str
-    ms: float
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W) of the picture."""
-        return self.pixels.shape[:2]
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the packed indices."""
-        return packed_bytes(self.indices.size, self.codes)
-
-
-def bits_of(codes: int) -> int:
-    """Bits that one index of a codebook needs; a codebook of one code takes one."""
-    return max(1, math.ceil(math.log2(codes)))
-
-
-def packed_bytes(tokens: int, codes: int) -> int:
-    """Bytes of so many indices, each in as many bits as the codebook needs."""
-    return -(-tokens * bits_of(codes) // 8)
-
-
-def grid_of(size: tuple[int, int], cell: int) -> tuple[int, int]:
-    """(h, w) tokens that cover a picture of (H, W) pixels."""
-    return -(-size[0] // cell), -(-size[1] // cell)
 
 
 def prepared(pixels: np.ndarray, *, longest: int) -> np.ndarray:
@@ -101,7 +53,7 @@ def encode(model: TokeniseModel, pixels: np.ndarray, *, picture: str = "") -> To
     if min(size) < cell:
         raise UserError("errors.tokens_small", width=size[1], height=size[0], cell=cell)
     grid = grid_of(size, cell)
-    _check_count(grid)
+    check_count(grid)
     started = time.perf_counter()
     whole = in_whole_cells(pixels, cell)
     latents, tiles = _latents(model, torch.from_numpy(whole).permute(2, 0, 1), grid)
@@ -152,29 +104,6 @@ def decode_latents(model: TokeniseModel, latents: np.ndarray, *, size: tuple[int
     """
     values = torch.from_numpy(np.ascontiguousarray(latents, np.float32)).to(model.device)
     return _rounded(_painted(model, values.permute(2, 0, 1), size))
-
-
-def check_indices(indices: np.ndarray, *, codes: int) -> np.ndarray:
-    """The grid as int32, when it is one: two axes, whole numbers, each a code of the codebook.
-
-    Raises:
-        UserError: ``errors.tokens_grid``, ``errors.tokens_many``, ``errors.token_index``.
-    """
-    indices = np.asarray(indices)
-    if indices.ndim != 2 or indices.size == 0 or indices.dtype.kind not in "iu":
-        raise UserError("errors.tokens_grid")
-    _check_count(indices.shape)
-    outside = np.argwhere((indices < 0) | (indices >= codes))
-    if len(outside):
-        row, column = outside[0]
-        found = int(indices[row, column])
-        raise UserError("errors.token_index", index=found, row=int(row) + 1, column=int(column) + 1, last=codes - 1)
-    return indices.astype(np.int32)
-
-
-def _check_count(grid: tuple[int, int]) -> None:
-    if grid[0] * grid[1] > MOST_TOKENS:
-        raise UserError("errors.tokens_many", rows=grid[0], columns=grid[1], most=MOST_TOKENS)
 
 
 @torch.inference_mode()
