@@ -18,7 +18,7 @@ def one(entry, availability, *, measured_ms: float | None) -> str:
     ]
     rows = "".join(f"<dt>{_word(name)}</dt><dd>{text}</dd>" for name, text in facts)
     rows += "".join(
-        f'<dt>{pair(figure.title)}</dt><dd>{figure.value:g} % <span class="lucida-note">({_source(figure.source)})'
+        f'<dt>{pair(figure.title)}</dt><dd>{figure.text} <span class="lucida-note">({_source(figure.source)})'
         "</span></dd>"
         for figure in entry.figures
     )
@@ -56,7 +56,7 @@ def _state(availability) -> str:
 
 def _row(entry, availability, measured_ms: float | None, *, on: bool) -> str:
     first = entry.figures[0] if entry.figures else None
-    published = f'{first.value:g} %<br><span class="lucida-note">{pair(first.title)}</span>' if first else "–"
+    published = f'{first.text}<br><span class="lucida-note">{pair(first.title)}</span>' if first else "–"
     cells = (
         f"{entry.parameters / 1e6:,.1f} M",
         size(entry.bytes),

@@ -85,12 +85,18 @@ class LocalFile:
 
 @dataclass(frozen=True)
 class Figure:
-    """A published figure. name: a key of the catalogue's [figures]. value: in percent."""
+    """A published figure. name: a key of the catalogue's [figures]. unit: of the value; none for a distance."""
 
     name: str
     value: float
     source: str
     title: dict[str, str] = field(default_factory=dict)
+    unit: str = "%"
+
+    @property
+    def text(self) -> str:
+        """ "66.6 %", "27.43 dB", "0.58"."""
+        return f"{self.value:g} {self.unit}".strip()
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,7 @@ def _entry(item: dict[str, Any], titles: dict[str, dict[str, str]], models: Path
     item = dict(item)
     try:
         source = item["source"] = _source(item["source"])
-        item["figures"] = tuple(Figure(**figure, title=titles[figure["name"]]) for figure in item.get("figures", ()))
+        item["figures"] = tuple(_figure(figure, titles[figure["name"]]) for figure in item.get("figures", ()))
         item["packages"] = tuple(item.get("packages", ()))
         entry = Entry(**{"pretrained": None, **item})
     except (KeyError, TypeError) as error:
@@ -200,6 +206,11 @@ def _entry(item: dict[str, Any], titles: dict[str, dict[str, str]], models: Path
     if isinstance(source, Bundled):
         return in_folder(entry, models / source.folder, weights=source.weights)
     return entry
+
+
+def _figure(item: dict[str, Any], title: dict[str, str]) -> Figure:
+    unit = title.get("unit", "%")
+    return Figure(**item, title={lang: text for lang, text in title.items() if lang != "unit"}, unit=unit)
 
 
 def _source(item: dict[str, Any]) -> Bundled | Hub | Web:

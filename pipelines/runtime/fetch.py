@@ -77,7 +77,7 @@ def fetch(task: dict[str, Any]) -> None:
     emit("plan", commit=commit, total=sum(sizes.values()))
     cache = Path(task["cache_dir"] or constants.HF_HUB_CACHE)
     for name, size in sizes.items():
-        if name.endswith(".safetensors"):
+        if name.endswith(".safetensors") or name in task["hashes"]:
             expected = task["hashes"].get(name)
             fetch_blob(repo, name, revision=revision, cache=cache, timeout_s=timeout_s, sha256=expected)
         hf_hub_download(repo, name, revision=revision, cache_dir=cache, etag_timeout=timeout_s, tqdm_class=Meter)

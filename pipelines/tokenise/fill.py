@@ -111,6 +111,8 @@ def read(clip, text: str) -> np.ndarray:
     text = text.strip()
     if not 0 < len(text) <= MOST_LETTERS:
         raise UserError("errors.fill_text", most=MOST_LETTERS)
+    if hasattr(clip, "read"):  # a stage that brings its own text encoder (amused.py)
+        return clip.read(text)
     return encode_labels(clip, (text,)).features[0]
 
 

@@ -19,7 +19,11 @@ from pipelines.runtime.weights import load_strict, read_safetensors
 
 CONFIG_FILE = "config.json"
 ORDER_NOISE = 4.5  # of MaskGIT's published code. With less, the flattest places come first and decide: white pictures
-SPEAKS = {"lucida-masked": ("lucida-vqgan", "lucida-clip")}  # stage: (tokeniser of its codes, CLIP that reads for it)
+# stage: (tokeniser of its codes, what reads texts for it: a CLIP, or itself)
+SPEAKS = {
+    "lucida-masked": ("lucida-vqgan", "lucida-clip"),
+    "amused-256-masked": ("amused-256", "amused-256-masked"),
+}
 
 
 @dataclass(frozen=True)

@@ -174,3 +174,81 @@ def test_the_bundled_diffusion_numbers_are_those_of_its_files():
     assert sum(math.prod(tensor.shape) for tensor in tensors) == pytest.approx(entry.parameters, rel=0.02)
     assert sum(path.stat().st_size for path in entry.folder.rglob("*")) == pytest.approx(entry.bytes, rel=0.05)
     assert entry.memory_bytes == pytest.approx(4 * entry.parameters, rel=0.02)
+
+
+TOKENISE = CATALOGUE.of_topic("tokenise")
+TOKENISE_HUB = [entry for entry in TOKENISE if isinstance(entry.source, Hub)]
+DOWN, UP = "DownEncoderBlock2D", "UpDecoderBlock2D"
+# What the repositories' config.json say, as far as it is not VQModel's default.
+VQ_SHAPES = {
+    "amused-256": {
+        "block_out_channels": (128, 256, 256, 512, 768),
+        "down_block_types": (DOWN,) * 5,
+        "up_block_types": (UP,) * 5,
+        "latent_channels": 64,
+        "num_vq_embeddings": 8192,
+        "mid_block_add_attention": False,
+    },
+    "kandinsky-movq": {
+        "block_out_channels": (128, 256, 256, 512),
+        "down_block_types": (DOWN,) * 3 + (f"Attn{DOWN}",),
+        "up_block_types": (f"Attn{UP}",) + (UP,) * 3,
+        "latent_channels": 4,
+        "num_vq_embeddings": 16384,
+        "norm_type": "spatial",
+    },
+    "ldm-vq-f4": {
+        "block_out_channels": (128, 256, 512),
+        "down_block_types": (DOWN,) * 3,
+        "up_block_types": (UP,) * 3,
+        "latent_channels": 3,
+        "num_vq_embeddings": 8192,
+    },
+}
+
+
+def test_tokenise_has_its_bundled_models_first_and_what_the_tab_promises():
+    assert ids(CATALOGUE.of_topic("tokenise", role="main")) == ["lucida-vqgan", *VQ_SHAPES]
+    assert ids(CATALOGUE.of_topic("tokenise", role="twin")) == ["lucida-vqvae"]
+    assert ids(CATALOGUE.of_topic("tokenise", role="second_stage")) == ["lucida-masked", "amused-256-masked"]
+
+
+@pytest.mark.parametrize("entry", TOKENISE_HUB, ids=lambda entry: entry.id)
+def test_tokenise_entries_are_pinned_and_their_weights_known(entry):
+    assert re.fullmatch(r"[0-9a-f]{40}", entry.source.revision)
+    names = [name for choice in entry.source.choices for name in choice]
+    assert set(entry.source.known_hashes) == {name for name in names if not name.endswith((".json", ".txt"))}
+    assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in entry.source.known_hashes.values())
+    halves = ".fp16." in entry.source.weights[0]
+    assert entry.bytes == pytest.approx((2 if halves else 4) * entry.parameters, rel=0.01)
+    assert entry.memory_bytes == 4 * entry.parameters
+    pickles = [entry.source.known_hashes[name] for name in names if name.endswith(".bin")]
+    assert set(pickles) <= {published.sha256 for published in CATALOGUE.published}
+
+
+@pytest.mark.parametrize("model_id", VQ_SHAPES)
+def test_the_parameters_of_a_published_vqmodel_are_those_of_its_shape(model_id):
+    torch = pytest.importorskip("torch")
+    from diffusers import VQModel
+
+    with torch.device("meta"):
+        module = VQModel(layers_per_block=2, **VQ_SHAPES[model_id])
+    assert sum(parameter.numel() for parameter in module.parameters()) == CATALOGUE.find(model_id).parameters
+
+
+def test_the_parameters_of_amuseds_second_stage_are_those_of_its_two_parts():
+    torch = pytest.importorskip("torch")
+    from diffusers import UVit2DModel
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    text = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "projection_dim": 768}
+    with torch.device("meta"):
+        parts = UVit2DModel(sample_size=16), CLIPTextModelWithProjection(CLIPTextConfig(**text, num_hidden_layers=12))
+    parameters = sum(parameter.numel() for part in parts for parameter in part.parameters())
+    assert CATALOGUE.find("amused-256-masked").parameters == parameters
+
+
+def test_a_figure_says_its_unit():
+    figures = {figure.name: figure.text for figure in CATALOGUE.find("ldm-vq-f4").figures}
+    assert figures == {"rfid": "0.58", "psnr": "27.43 dB"}
+    assert CATALOGUE.find("clip-vit-b-32").figures[0].text == "66.6 %"

@@ -224,6 +224,7 @@ def test_numbers_that_are_not_finite_are_told(stage, monkeypatch):
 
 def test_a_tokeniser_knows_its_second_stage_or_that_it_has_none():
     assert stage_of("lucida-vqgan") == "lucida-masked"
+    assert stage_of("amused-256") == "amused-256-masked"
     with pytest.raises(UserError) as refused:
         stage_of("lucida-vqvae")
     assert refused.value.key == "errors.no_second_stage"
