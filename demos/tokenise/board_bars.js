@@ -1,5 +1,5 @@
 // The bars about the grid: tools and what they need, history and zoom.
-const toolbar = $(".tools"), deeds = $(".deeds"), options = $(".options"), hint = $(".hint");
+const toolbar = $(".tools"), deeds = $(".deeds"), options = $(".options"), hints = element.querySelectorAll(".hint");
 const toolButtons = Object.fromEntries(TOOLS.map((name) => [name, button(toolbar, "board_" + name, () => choose(name))]));
 const deedButtons = {};
 for (const [name, act] of Object.entries({ undo, redo, first: backToFirst })) deedButtons[name] = button(deeds, "board_" + name, act);
@@ -71,7 +71,7 @@ function writeOptions() {
     made.textContent = word("board_" + name);
     made.hidden = !seen[name];
   }
-  hint.textContent = word(using === "copy" && clip ? "board_hint_stamp" : "board_hint_" + using);
+  for (const each of hints) each.textContent = word(using === "copy" && clip ? "board_hint_stamp" : "board_hint_" + using);
 }
 function able() {
   deedButtons.undo.disabled = !past.length;

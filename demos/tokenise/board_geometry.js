@@ -9,7 +9,7 @@ const cellSide = () => scale * grid.cell;
 const height = () => grid.size[0], width = () => grid.size[1];
 /** CSS pixels a pixel of the picture where all of it is seen; 1 where the board is hidden. */
 function fit() {
-  const room = view.clientWidth, most = Math.max(200, innerHeight * 0.72);
+  const room = view.offsetWidth, most = Math.max(200, innerHeight * 0.72);
   return room ? Math.min(room / width(), most / height(), 40 / grid.cell) : 1;
 }
 const mostZoom = () => Math.max(1, LARGEST_CELL / (fit() * grid.cell));
@@ -18,7 +18,7 @@ function layout() {
   if (!grid || !element.offsetParent) return;
   zoom = clamp(zoom, 1, mostZoom());
   scale = fit() * zoom;
-  view.style.height = Math.round(height() * fit()) + "px"; // a magnified picture stays in the frame of the whole one
+  view.style.height = Math.ceil(height() * fit()) + "px"; // a magnified picture stays in the frame of the whole one
   sheet.style.width = width() * scale + "px";
   sheet.style.height = height() * scale + "px";
   const density = Math.min(devicePixelRatio, 3);
@@ -26,6 +26,7 @@ function layout() {
   [canvas.style.width, canvas.style.height] = seen.map((side) => side + "px");
   const [across, down] = seen.map((side) => Math.max(1, Math.round(side * density)));
   if (canvas.width !== across || canvas.height !== down) Object.assign(canvas, { width: across, height: down });
+  comparingBox.style.width = canvas.style.width; // so that the slider's hand stands under the line
   draw();
 }
 function refit() {

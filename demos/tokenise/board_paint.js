@@ -20,10 +20,10 @@ function drawAll() {
   if (viewed === "grid" || viewed === "numbers") drawLines();
   if (viewed === "numbers") drawNumbers();
   if (viewed === "compare") return drawSplit();
-  drawUses();
+  if (tool === "look") drawUses(); // a brush should see what it paints
   if (region) outline(region, { dash: [6, 5], thick: 2 });
   handled()?.drawn?.();
-  if (selected) outline([selected[0], selected[1], selected[0] + 1, selected[1] + 1], { thick: 3 });
+  if (selected) outline([selected[0], selected[1], selected[0] + 1, selected[1] + 1], { thick: tool === "look" ? 3 : 1 });
   if (hovered) outline([hovered[0], hovered[1], hovered[0] + 1, hovered[1] + 1], { thick: 1 });
   if (press?.type === "touch" && handled()?.precise) drawLoupe(density);
 }
@@ -132,8 +132,10 @@ function drawLines() {
     pen.lineTo(Math.min(w, view.scrollLeft + view.clientWidth), row * side);
   }
   pen.lineWidth = 1;
+  pen.globalAlpha = clamp(side / 14, 0.3, 1); // lines that stand close must not cover the picture
   pen.strokeStyle = viewed === "numbers" ? (dark() ? "rgba(255,255,255,.22)" : "rgba(28,25,23,.2)") : "rgba(255,255,255,.38)";
   pen.stroke();
+  pen.globalAlpha = 1;
 }
 function drawNumbers() {
   const side = cellSide(), letters = String(grid.codes - 1).length;

@@ -1,6 +1,6 @@
 // The ways to look at the grid, the slider, the second picture, and the lines that say what is pointed at.
 const VIEWS = ["picture", "grid", "numbers", "compare", "change"];
-const viewBar = $(".views"), slider = $(".slider"), ends = $(".ends"), sides = $(".sides"), legend = $(".legend");
+const viewBar = $(".views"), slider = $(".slider"), ends = $(".ends"), comparingBox = $(".comparing"), sides = $(".sides"), legend = $(".legend");
 const placeLine = $(".place"), spoken = $(".spoken"), toldLine = $(".told"), emptyLine = $(".empty-hint");
 const otherBox = $(".other"), otherCanvas = $(".other canvas"), otherText = $(".other p");
 let compared = "original"; // or "rival"
@@ -57,7 +57,8 @@ function writeViews() {
   }
   viewButtons.compare.disabled = !pictures.original && !pictures.rival;
   const comparing = viewed === "compare";
-  slider.hidden = ends.hidden = !comparing;
+  comparingBox.hidden = !comparing;
+  placeLine.hidden = comparing;
   slider.setAttribute("aria-label", word("board_slider"));
   const left = compared === "rival" && rivalLabel ? rivalLabel[language()] : word("side_original");
   [ends.firstElementChild.textContent, ends.lastElementChild.textContent] = [left, word("side_decoded")];
