@@ -76,6 +76,12 @@ def blocks(model: TokeniseModel, tokens: Tokens) -> Run:
     return run
 
 
+def coloured(model: TokeniseModel, tokens: Tokens) -> Colours:
+    """``colours`` of a picture's latents and of its codes."""
+    book = model.module.quantize.embedding.weight.detach().float().cpu().numpy()
+    return colours(tokens.latents, book[tokens.indices])
+
+
 def colours(latents: np.ndarray, codes: np.ndarray) -> Colours:
     """Latents and the codes chosen for them as pictures: three principal components as red, green and blue.
 

@@ -1,0 +1,97 @@
+"""Where the loss comes from: the picture, decoded without codes and with them, and the error of each.
+
+It is worked out when the panel comes into view, and again for another picture, size or model while it is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from demos.shell import jobs
+from demos.shell.components import door
+from demos.shell.components.heat import HeatMap, ready
+from demos.shell.components.shown import Shown, files
+from demos.shell.links import PRIVATE
+from demos.tokenise import level_views, loss_views, parts
+
+if TYPE_CHECKING:
+    from pipelines.tokenise.loss import Loss
+
+_WORDS = ("none", "original", "unquantised", "quantised", "zoom", "whole", "hint")
+_NEWER = '() => dispatchEvent(new CustomEvent("lucida-loss-newer"))'
+
+
+class Passages(Shown):
+    """Three pictures at one zoom; its value is made by `passages`. `.seen` fires when it needs one and is in view."""
+
+    def __init__(self, value: Mapping | None = None, **kwargs: Any):
+        words = [f"tokenise.loss_{name}" for name in _WORDS]
+        super().__init__(value, **files(Path(__file__).parent, "loss"), words=words, **kwargs)
+
+
+@dataclass(frozen=True)
+class Panel:
+    passages: Passages
+    said: gr.HTML
+    unquantised: HeatMap
+    quantised: HeatMap
+
+    @property
+    def outputs(self) -> list:
+        """What a new answer writes, in the order of `shown`."""
+        return [self.passages, self.said, self.unquantised, self.quantised]
+
+
+def lay_out(page, shared: parts.Shared) -> Panel:
+    """The panel, empty until it is seen."""
+    _html(level_views.STYLE)
+    _html(level_views.about("loss_about"))
+    passages = Passages(elem_id="tk-loss")
+    said = _html(elem_id="tk-loss-said")
+    _html(level_views.about("loss_error_about"))
+    with gr.Row():
+        maps = [_map(name) for name in loss_views.SHOWN[1:]]
+    panel = Panel(passages, said, *maps)
+
+    def on_seen(answered, lang, request: gr.Request):
+        if not answered or not parts.question(answered).picture:
+            return None, "", None, None
+        from pipelines.tokenise.loss import loss
+
+        return shown(jobs.on_device(loss, parts.model(answered), parts.tokens(answered, shared, request)))
+
+    inputs, seen = [shared.answered, page.lang], {**jobs.SHORT, "trigger_mode": "always_last"}
+    passages.seen(jobs.short(on_seen), inputs, panel.outputs, **seen)
+    shared.answered.change(None, None, None, js=_NEWER, **PRIVATE)
+    return panel
+
+
+def _map(name: str) -> HeatMap:
+    with gr.Column(min_width=280):
+        _html(level_views.heading(f"loss_error_{name}"))
+        return HeatMap(elem_id=f"tk-loss-{name}")
+
+
+def _html(value: str = "", **kwargs: Any) -> gr.HTML:
+    return gr.HTML(value, apply_default_css=False, **kwargs)
+
+
+def shown(loss: Loss) -> tuple:
+    """The values of `Panel.outputs`."""
+    under = ready(loss.original)
+    maps = ({**one, "picture": under} for one in loss_views.maps(loss))
+    return passages(loss), loss_views.said(loss), *maps
+
+
+def passages(loss: Loss) -> dict:
+    """The three pictures without any loss of their own, and what stands under them."""
+    cache = get_upload_folder()
+    height, width = loss.original.shape[:2]
+    pictures = {name: door.cached_file(getattr(loss, name), cache) for name in loss_views.SHOWN}
+    return {"width": width, "height": height, **pictures, "psnr": loss_views.captions(loss)}
