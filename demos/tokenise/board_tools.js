@@ -158,7 +158,7 @@ addEventListener("lucida-board-put", ({ detail }) => {
   if (!element.isConnected || !grid || !detail) return;
   const { code: put, row, column } = detail, whole = [put, row, column].every((each) => Number.isInteger(each) && each >= 0);
   if (whole && put < grid.codes && row < grid.rows && column < grid.columns) {
-    edit({ indices: filled([block(row, column, 1)], now.indices, put) });
+    edit({ indices: covered([block(row, column, 1)], now.indices, put) });
   }
 });
 addEventListener("lucida-board-hole", ({ detail }) => {

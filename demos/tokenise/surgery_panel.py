@@ -112,7 +112,8 @@ def _wire(page, shared: parts.Shared, panel: Panel, *, shuffle, scatter, go) -> 
     def on_second(board, answered, picture, lang):
         return second_picture(board, answered, picture=picture)
 
-    gr.on([shared.board.pick, shared.edited.change], jobs.short(on_look), [*asked, page.lang], panel.token, **last)
+    for event in (shared.board.pick, shared.edited.change):
+        event(jobs.short(on_look), [*asked, page.lang], panel.token, **last)
     edits = [shared.decoded, panel.status, shared.edited]
     shuffle.click(jobs.short(on_shuffle), [*asked, page.lang], edits, **last)
     scatter.click(jobs.short(on_scatter), [*asked, page.lang], edits, **last)

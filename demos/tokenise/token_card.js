@@ -36,7 +36,7 @@ function node(name, kind, ...inside) {
 function build() {
   const { neighbours, shown } = props.value, held = [...codes.children].indexOf(document.activeElement);
   seen.replaceChildren(...shown.map((kind, place) => {
-    const figure = node("figure", kind, patch(place), node("figcaption", ""));
+    const figure = node("figure", "", patch(place), node("figcaption", ""));
     figure.dataset.kind = kind;
     return figure;
   }));
