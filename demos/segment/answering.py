@@ -19,7 +19,7 @@ from demos.segment.answer import Answer
 from demos.segment.parts import Shared
 from demos.segment.stage import wire_finger
 from demos.segment.wanted import Wanted
-from demos.shell import jobs, links, model_switch, models, results, sessions
+from demos.shell import jobs, links, model_switch, models, parcels, results, sessions
 from demos.shell.arrays import address
 from demos.shell.components.starter import Starter
 from pipelines.runtime.errors import UserError
@@ -55,7 +55,7 @@ def wire(page, asked: asking.Asked, shared: Shared, panel: Panel, switch: model_
         event(**marks, **newest)
     for event in (switch.chosen.success, switch.fetched.success):
         event(**{**marks, "fn": jobs.short(_on_model(asked, shared, panel))}, **jobs.SHORT)
-    page.inbox.change(jobs.short(_received), [page.inbox, page.lang], asked.stage, **jobs.SHORT).success(
+    page.inbox.change(jobs.short(parcels.received_picture), [page.inbox, page.lang], asked.stage, **jobs.SHORT).success(
         **marks, **jobs.SHORT
     )
     _wire_encoder(page, asked, panel, marks)
@@ -76,11 +76,6 @@ def _wire_encoder(page, asked: asking.Asked, panel: Panel, marks: dict) -> None:
     jobs.wire_stop(panel.stop, [slow], status=panel.status)
     panel.stop.click(**halt)
     panel.stop.click(None, None, panel.stop, js="() => ({ __type__: 'update', visible: false })", **links.PRIVATE)
-
-
-def _received(parcel, lang):
-    """A picture sent from another tab."""
-    return str(parcel.path) if parcel is not None and parcel.kind == "picture" else gr.skip()
 
 
 def _outputs(asked: asking.Asked, shared: Shared, panel: Panel) -> list:
@@ -132,14 +127,8 @@ def _begin_to_encode(stage, shown: parts.Pictured, panel: Panel, model_id: str, 
         return {panel.clocks: gr.skip()}
     if not model_switch.is_ready(model_id):
         parts.load(model_id)  # says what is to be done
-    begin = panel.quick if is_quick(model_id) else panel.slow
+    begin = panel.quick if models.is_quick(model_id) else panel.slow
     return {panel.clocks: clocks.encoding(stage.name), begin: secrets.token_urlsafe(8)}
-
-
-def is_quick(model_id: str) -> bool:
-    """Whether the encoder answers within a breath: the bundled one, or any on a GPU."""
-    runtime = models.runtime()
-    return runtime.catalogue.find(model_id).origin == "bundled" or runtime.placement.device != "cpu"
 
 
 def filled(asked: asking.Asked, shared: Shared, panel: Panel, made: Answer, objects, request: gr.Request) -> dict:
@@ -239,7 +228,7 @@ def _finger(stage, model, lang, request: gr.Request):
     shown, model_id = answers.pictured(stage, request), parts.chosen(model)
     embedding = parts.encoded(shown, model_id, request)
     if embedding is None:
-        if not is_quick(model_id):
+        if not models.is_quick(model_id):
             return gr.skip()
         embedding = parts.encode(shown, model_id, request)
     x, y = stage.finger

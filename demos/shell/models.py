@@ -25,6 +25,12 @@ def known(topic: str, model_id) -> str:
     return model_id
 
 
+def is_quick(model_id: str) -> bool:
+    """Whether a model answers within a breath: a bundled one, or any on a GPU."""
+    here = runtime()
+    return here.catalogue.find(model_id).origin == "bundled" or here.placement.device != "cpu"
+
+
 @dataclass(frozen=True)
 class Models:
     """A tab's models. topic: theirs in the catalogue. pipeline: the module whose import brings the model libraries."""

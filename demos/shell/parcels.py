@@ -123,6 +123,11 @@ def _stored(array, folder: Path, name: str) -> FileData:
     return FileData(path=str(path), orig_name=name, mime_type="image/png")
 
 
+def received_picture(parcel: Parcel | None, lang):
+    """The value of a picture input for a parcel that came; what is no picture leaves it as it is."""
+    return str(parcel.path) if parcel is not None and parcel.kind == "picture" else gr.skip()
+
+
 def send_menu(page, kind: str, *, make: Callable, inputs: Sequence) -> None:
     """Lay out a button for each other tab that takes this kind; `make(*values)` gives the content, or raises UserError.
 

@@ -38,6 +38,7 @@ TABS = (
         takes=("prompt", "picture", "mask"),
     ),
     TabSpec(id="segment", chapter="models", module="demos.segment.tab", takes=("picture",)),
+    TabSpec(id="tokenise", chapter="models", module="demos.tokenise.tab", takes=("picture",)),
 )
 
 

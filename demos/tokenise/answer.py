@@ -18,6 +18,7 @@ from demos.tokenise.parts import Question, Shared
 from pipelines.runtime.errors import UserError
 
 GRID = "tokenise.grid"  # session: Grid
+EDITED = "tokenise.edited"  # session: (name of the grid, indices, pixels) of the edit that was decoded last
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ def grid(answered: str, request: gr.Request) -> Grid:
 
 def of_picture(asked: Question, request: gr.Request) -> Grid:
     """Encode the question's picture and decode its codes; the session keeps both. Raises UserError."""
-    tokens = parts.encoded(asked.picture, asked.longest, asked.model_id, request)
+    tokens = parts.encoded(asked.picture, asked.longest, asked.model_id, request).tokens
     pixels, ms = painted(asked.model_id, tokens.indices, size=tokens.size)
     made = Grid(replace(asked, size=tokens.size), tokens.indices, pixels, ms)
     keep(made, request)
@@ -111,10 +112,28 @@ def painted(model_id: str, indices: np.ndarray, *, size: tuple[int, int]) -> tup
     return jobs.on_device(run)
 
 
-def edited(asked: Question, now) -> Painted:
+def pixels_of(begun: Grid, now: np.ndarray, request: gr.Request) -> np.ndarray:
+    """What a grid (h, w) that began as `begun` paints: known where it was decoded just now. Raises UserError."""
+    if np.array_equal(now, begun.indices):
+        return begun.pixels
+    name, indices, pixels = sessions.of(request).get(EDITED) or ("", None, None)
+    if name == begun.question.name and np.array_equal(indices, now):
+        return pixels
+    pixels, _ = painted(begun.question.model_id, now, size=begun.question.size)
+    _keep_edited(begun.question.name, now, pixels, request)
+    return pixels
+
+
+def edited(asked: Question, now, request: gr.Request) -> Painted:
     """Decode the board as it is now (`edited.Edited`). Raises UserError."""
     pixels, ms = painted(asked.model_id, now.indices, size=asked.size)
+    _keep_edited(asked.name, now.indices, pixels, request)
     if now.other is None:
         return Painted(pixels, None, ms)
     other, other_ms = painted(asked.model_id, now.other, size=asked.size)
     return Painted(pixels, other, ms + other_ms)
+
+
+def _keep_edited(name: str, indices: np.ndarray, pixels: np.ndarray, request: gr.Request) -> None:
+    held = indices.nbytes + pixels.nbytes
+    sessions.of(request).put(EDITED, (name, indices, pixels), nbytes=held)

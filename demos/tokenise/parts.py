@@ -26,8 +26,8 @@ from demos.tokenise import examples
 from pipelines.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from pipelines.tokenise.tokens import Tokens
     from pipelines.tokenise.models import TokeniseModel
+    from pipelines.tokenise.tokens import Tokens
 
 TOPIC = "tokenise"
 BUNDLED = "lucida-vqgan"
@@ -38,7 +38,7 @@ ready, load_any = MODELS.ready, MODELS.load  # load_any: also the second stage, 
 SIZES = (128, 256, 512, 1024)  # pixels, the longer side
 SIZE = 256
 SOURCES = ("picture", "random", "second_stage", "file")
-TOKENS = "tokenise.tokens"  # session: {(picture, longest, model): Tokens}
+TOKENS = "tokenise.tokens"  # session: {(picture, longest, model): Encoded}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,14 @@ class Question:
     def text(self) -> str:
         """As the hidden box `answered` holds it."""
         return json.dumps(asdict(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A picture's tokens. full_size: (H, W) of the picture before it was brought to its size."""
+
+    tokens: Tokens
+    full_size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ def tokens(answered: str, shared: Shared, request: gr.Request) -> Tokens:
     Encodes it where the session does not hold them. Raises UserError, also where there is no picture.
     """
     asked = question(answered)
-    return encoded(asked.picture, asked.longest, asked.model_id, request)
+    return encoded(asked.picture, asked.longest, asked.model_id, request).tokens
 
 
 def model(answered: str) -> TokeniseModel:
@@ -146,7 +154,7 @@ def size(longest) -> int:
 # --- the picture and its tokens ---
 
 
-def encoded(picture: str, longest: int, model_id: str, request: gr.Request) -> Tokens:
+def encoded(picture: str, longest: int, model_id: str, request: gr.Request) -> Encoded:
     """The tokens of a picture at a size: the session's, else encoded in one turn of the device. Raises UserError."""
     if not picture:
         raise UserError("tokenise.picture_first")
@@ -161,19 +169,20 @@ def encoded(picture: str, longest: int, model_id: str, request: gr.Request) -> T
     opened = open_picture(path_of(picture))
     pixels = code.prepared(opened.pixels, longest=longest)
 
-    def run() -> Tokens:
-        return _kept(request).get(key) or code.encode(loaded, pixels, picture=opened.sha256)
+    def run() -> Encoded:
+        known = _kept(request).get(key)  # another call may have encoded it meanwhile
+        return known or Encoded(code.encode(loaded, pixels, picture=opened.sha256), opened.pixels.shape[:2])
 
     made = jobs.on_device(run)
-    keep(key, made, request)
+    _keep(key, made, request)
     return made
 
 
-def keep(key: tuple[str, int, str], made: Tokens, request: gr.Request) -> None:
+def _keep(key: tuple[str, int, str], made: Encoded, request: gr.Request) -> None:
     """Keep tokens in the visitor's session, beside those of the same picture and size by other models."""
-    same = {old: tokens for old, tokens in _kept(request).items() if old[:2] == key[:2]}
+    same = {old: each for old, each in _kept(request).items() if old[:2] == key[:2]}
     same[key] = made
-    held = sum(each.latents.nbytes + each.indices.nbytes + each.pixels.nbytes for each in same.values())
+    held = sum(each.tokens.latents.nbytes + each.tokens.pixels.nbytes for each in same.values())
     sessions.of(request).put(TOKENS, same, nbytes=held)
 
 
