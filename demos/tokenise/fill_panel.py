@@ -5,43 +5,33 @@ from __future__ import annotations
 import secrets
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
 
-from demos.shell import jobs, models
+from demos.shell import jobs
 from demos.shell.components import door
 from demos.shell.links import PRIVATE
 from demos.shell.words import spans, t
-from demos.tokenise import decoded, fill_views, parts
+from demos.tokenise import decoded, fill_run, fill_views, parts
+from demos.tokenise.fill_api import API
 from demos.tokenise.fill_film import FillFilm
+from demos.tokenise.fill_run import Wanted
 from pipelines.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from demos.tokenise.edited import Edited
     from pipelines.tokenise.fill import Filling
     from pipelines.tokenise.models import TokeniseModel
-    from pipelines.tokenise.second_stage import SecondStage
 
-STEPS, TEMPERATURE, GUIDANCE = 12, 1.0, 2.0
+__all__ = ["API", "Panel", "lay_out"]
 MOST_SEED = 2**32 - 1
 _TO_BOARD = 'document.getElementById("tk-board")?.scrollIntoView({ block: "nearest" });'
 _BRUSH = (
     f'() => {{ dispatchEvent(new CustomEvent("lucida-board-pick", {{ detail: {{ tool: "hole" }} }})); {_TO_BOARD} }}'
 )
 _HIDE = f'() => {{ dispatchEvent(new CustomEvent("lucida-board-hole", {{ detail: {{ all: true }} }})); {_TO_BOARD} }}'
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """How a hole is to be filled; see `pipelines.tokenise.fill.fill`."""
-
-    text: str
-    guidance: float
-    steps: int
-    temperature: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -87,16 +77,16 @@ def _settings() -> dict[str, gr.components.Component]:
             interactive=True, scale=2, min_width=240, elem_id="tk-fill-text",
         )  # fmt: skip
         guidance = gr.Slider(
-            0, 6, GUIDANCE, step=0.5, label=t("tokenise.fill_guidance"), info=t("tokenise.fill_guidance_info"),
+            0, 6, fill_run.GUIDANCE, step=0.5, label=t("tokenise.fill_guidance"), info=t("tokenise.fill_guidance_info"),
             interactive=True, min_width=240, elem_id="tk-fill-guidance",
         )  # fmt: skip
     with gr.Row():
         steps = gr.Slider(
-            1, 64, STEPS, step=1, label=t("tokenise.fill_steps"), info=t("tokenise.fill_steps_info"),
+            1, 64, fill_run.STEPS, step=1, label=t("tokenise.fill_steps"), info=t("tokenise.fill_steps_info"),
             interactive=True, min_width=240, elem_id="tk-fill-steps",
         )  # fmt: skip
         temperature = gr.Slider(
-            0, 2, TEMPERATURE, step=0.05, label=t("tokenise.fill_temperature"),
+            0, 2, fill_run.TEMPERATURE, step=0.05, label=t("tokenise.fill_temperature"),
             info=t("tokenise.fill_temperature_info"), interactive=True, min_width=240, elem_id="tk-fill-temperature",
         )  # fmt: skip
         seed = gr.Number(
@@ -131,9 +121,9 @@ def filled(panel: Panel, shared: parts.Shared, *, answered, board: Edited | None
         raise UserError("tokenise.fill_no_hole")
     yield {panel.status: spans("tokenise.fill_begins")}
     model = parts.load(question.model_id)
-    stage = stage_for(model.id)
+    stage = fill_run.stage_for(model.id)
     steps = []
-    for step in jobs.steps(run(stage, board.indices, board.hole, asked)):
+    for step in jobs.steps(fill_run.run(stage, board.indices, board.hole, asked)):
         steps.append(step)
         pixels = jobs.on_device(_so_far, model, step, question.size)
         yield {
@@ -143,33 +133,6 @@ def filled(panel: Panel, shared: parts.Shared, *, answered, board: Edited | None
         }
     said = spans("tokenise.fill_done", count=int(board.hole.sum()), steps=len(steps))
     yield {panel.status: said, shared.edited: secrets.token_urlsafe(6)}
-
-
-def stage_for(model_id: str) -> SecondStage:
-    """The loaded second stage that speaks the codes of this autoencoder. Raises UserError where there is none."""
-    parts.ready()
-    from pipelines.tokenise.second_stage import stage_of
-
-    return parts.load_any(stage_of(model_id))
-
-
-def run(stage: SecondStage, indices: np.ndarray, hole: np.ndarray, asked: Wanted) -> Generator[Filling]:
-    """The steps of filling, by settings that came from outside. Raises UserError."""
-    from pipelines.tokenise import fill
-
-    numbers = {"steps": asked.steps, "temperature": asked.temperature, "guidance": asked.guidance, "seed": asked.seed}
-    fill.check_settings(**numbers)
-    condition = read(stage, asked.text)
-    return fill.fill(stage, indices, hole, condition=condition, **numbers)
-
-
-def read(stage: SecondStage, text: Any) -> np.ndarray | None:
-    """The condition that a text gives; None without one. Raises UserError."""
-    from pipelines.tokenise import fill
-
-    if not isinstance(text, str) or not text.strip():
-        return None
-    return jobs.on_device(fill.read, models.runtime().load(stage.reader), text)
 
 
 def _so_far(model: TokeniseModel, step: Filling, size: tuple[int, int]) -> np.ndarray:

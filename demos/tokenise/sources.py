@@ -13,11 +13,10 @@ import numpy as np
 from demos.shell import jobs, results
 from demos.shell.prose import Prose
 from demos.shell.words import say, spans, t
-from demos.tokenise import answer, fill_panel, parts
-from demos.tokenise.fill_panel import Wanted
+from demos.tokenise import answer, fill_run, parts
+from demos.tokenise.fill_run import Wanted
 
 PROSE = Prose("tokenise", "tk")
-STEPS, TEMPERATURE, GUIDANCE = 12, 1.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -111,11 +110,11 @@ def generated(question: parts.Question, shared: parts.Shared, request: gr.Reques
     """
     yield {status: spans("tokenise.source_begins")}
     model = parts.load(question.model_id)
-    stage = fill_panel.stage_for(model.id)
+    stage = fill_run.stage_for(model.id)
     place = random.randrange(len(names("en")))
-    wanted = Wanted(names("en")[place], GUIDANCE, STEPS, TEMPERATURE, secrets.randbits(32))
+    wanted = Wanted(names("en")[place], fill_run.GUIDANCE, fill_run.STEPS, fill_run.TEMPERATURE, secrets.randbits(32))
     everything = np.ones((stage.side, stage.side), bool)
-    for step in jobs.steps(fill_panel.run(stage, np.zeros_like(everything, np.int32), everything, wanted)):
+    for step in jobs.steps(fill_run.run(stage, np.zeros_like(everything, np.int32), everything, wanted)):
         yield {status: spans("shell.step", i=step.step, n=step.steps)}
     side = stage.side * model.cell
     name = {lang: names(lang)[place] for lang in ("en", "zh")}
