@@ -2,7 +2,7 @@
 // after every edit; the set of photographs was counted in Python.
 const map = $(".map"), canvas = $(".sheet canvas"), said = $(".said"), patch = $(".patch"), bars = $(".bars");
 const MARKS = ["here", "set", "all"], PARTS = [0.25, 0.5];
-const DIM = "rgb(255 255 255 / .82)", DIM_DARK = "rgb(11 15 25 / .82)";
+const VEIL = "rgb(140 140 140 / .85)"; // grey: black and white patches stand out from it alike
 let book = null, sheet = null, placeOf = null; // what Python sent; its picture; where each code lies in the map
 let board = null, here = null, set = null; // the board as it told last; usage there and over the set
 let marked = "here", hot = -1, asked = 0, frame = 0; // codes that stand out; the code that is pointed at
@@ -64,7 +64,7 @@ function drawPoint() {
 function dim(pen, side) {
   const counts = marked === "here" ? fits() && here.counts : marked === "set" && set?.counts;
   if (!counts) return;
-  pen.fillStyle = document.body.classList.contains("dark") ? DIM_DARK : DIM;
+  pen.fillStyle = VEIL;
   book.places.forEach((code, place) => {
     if (!(counts[code] > 0)) pen.fillRect((place % book.columns) * side, Math.floor(place / book.columns) * side, side, side);
   });
@@ -134,6 +134,7 @@ const markButtons = MARKS.map((name) => button($(".marks"), name, () => {
 
 // --- words ---
 const whole = (value) => Math.round(value).toLocaleString("en");
+const joined = (sentences) => sentences.join(language() === "zh" ? "" : " ");
 const share = (part, of) => ((100 * part) / of).toFixed(1) + " %";
 function write() {
   $(".none").textContent = word("codebook_none");
@@ -167,7 +168,7 @@ function say() {
   const told = [word("codebook_code", { index: hot })];
   if (fits()) told.push(word("codebook_count_here", { n: whole(here.counts[hot]) }));
   if (set) told.push(word("codebook_count_set", { n: whole(set.counts[hot]) }));
-  said.textContent = told.join(" ");
+  said.textContent = joined(told);
 }
 
 /** A column for each sample that is known: [head, tokens, used, codes, perplexity]. */
@@ -250,12 +251,12 @@ function chart() {
 function writeKey(most) {
   const told = [word("codebook_bars", { most: (100 * most).toFixed(most < 0.1 ? 1 : 0) + " %" })];
   if (set) told.push(word(here ? "codebook_bars_both" : "codebook_bars_set"));
-  $(".key").textContent = told.join(" ");
-  bars.setAttribute("aria-label", told.join(" "));
+  $(".key").textContent = joined(told);
+  bars.setAttribute("aria-label", joined(told));
 }
 
 new ResizeObserver(() => { draw(); chart(); }).observe($(".two"));
-new MutationObserver(() => { draw(); chart(); }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+new MutationObserver(chart).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 addEventListener("lucida-lang", write);
 watch("value", take);
 take();

@@ -82,17 +82,11 @@ def on_answer(answered, of, lang, request: gr.Request):
     """Another model: its map at once where that is quick; else the one before goes, and the button draws it."""
     if not answered or (wanted := parts.question(answered).model_id) == of:
         return gr.skip(), gr.skip(), gr.skip()
-    model = parts.model(answered)
-    if not quick(model):
+    if not models.is_quick(wanted):
         return "", None, wanted
-    book = jobs.on_device(drawn, model)
+    book = jobs.on_device(drawn, parts.model(answered))
     keep(book, request)
     return "", codebook_views.value(book, card=card(wanted)), wanted
-
-
-def quick(model: TokeniseModel) -> bool:
-    """Whether all codes are drawn within a second: on an accelerator, and by networks that see patches, not pixels."""
-    return model.device != "cpu" or model.patch > 1
 
 
 def opened(panel: Panel, answered: str, request: gr.Request) -> Generator:

@@ -7,7 +7,7 @@ the board through `Decoded`, as one undo step.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -225,14 +225,12 @@ def edited(
     serial: int | None = None,
 ) -> dict:
     """An edit of the server, decoded, on its way to the board. serial: that it goes on from, if not the board's."""
-    asked = parts.question(answered)
-    pixels, ms = answer.painted(asked.model_id, made, size=asked.size)
+    begun = answer.grid(answered, request)
+    found = answer.edited(begun.question, replace(board, indices=made, other=None), request)
     from pipelines.tokenise.surgery import difference
 
-    change = difference(answer.grid(answered, request).pixels, pixels)
-    return decoded.answer(
-        board.name, board.serial if serial is None else serial, pixels, indices=made, change=change, ms=ms
-    )
+    change, serial = difference(begun.pixels, found.pixels), board.serial if serial is None else serial
+    return decoded.answer(board.name, serial, found.pixels, indices=made, change=change, ms=round(found.ms, 1))
 
 
 # --- a second picture ---

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 _WORDS = (
-    *("none", "token", "uses", "used_once", "fit", "unfit", "unfit_one", "no_fit", "back", "alone", "picture"),
+    *("none", "token", "uses", "used_once", "fit", "unfit", "unfit_one", "no_fit", "back", "alone", "here", "picture"),
     *("alone_note", "near", "put"),
 )
 
@@ -36,7 +36,7 @@ def card(name: str, found: Token, *, places: int, picture: np.ndarray | None) ->
     name: of the answer on the board. places: how many tokens the grid has. picture: (H, W, 3) uint8, what was encoded,
     None where no picture stands behind the grid.
     """
-    pictures, shown = [found.patch], ["alone"]
+    pictures, shown = [found.patch, found.here[0]], ["alone", "here"]
     if picture is not None:
         pictures.append(crop(picture, found.row, found.column, cell=len(found.patch)))
         shown.append("picture")
@@ -51,7 +51,7 @@ def card(name: str, found: Token, *, places: int, picture: np.ndarray | None) ->
         "fit": None if found.fit is None else {**asdict(found.fit), "margin": found.fit.margin},
         "neighbours": [{"index": index, "distance": distance} for index, distance in nearest],
         "shown": shown,
-        "strip": url_of(np.concatenate([*pictures, *found.neighbours], axis=1)),
+        "strip": url_of(np.concatenate([*pictures, *found.here[1:]], axis=1)),
         "cell": len(found.patch),
     }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipelines.tokenise.code import Tokens
 
 Region = tuple[int, int, int, int]
+AROUND = 4  # cells on each side of a token that its looks in the picture depend on; traces come from farther off
 BATCH = 256  # cells that are decoded at once, or codes whose distances to all others are held at once
 REACH = 0.99  # share of a token's change that lies within its reach
 SEEN = 1.0  # of 255: a change that a picture of 8 bits can show
@@ -54,8 +55,9 @@ class Token:
 
     uses: (n, 2) int32, row and column of every place with this index, this one among them. nearest: (k,) int32, the
     codes nearest to this code, itself left out; distances: (k,) float32, theirs from it. patch: (cell, cell, 3) uint8,
-    this code decoded alone; neighbours: (k, cell, cell, 3) uint8, the nearest ones. fit: None where no picture stands
-    behind the grid, so that the encoder said nothing.
+    this code decoded alone; neighbours: (k, cell, cell, 3) uint8, the nearest ones. here: (1 + k, cell, cell, 3) uint8,
+    this code and the nearest ones as they look at this place of the grid. fit: None where no picture stands behind the
+    grid, so that the encoder said nothing.
     """
 
     row: int
@@ -67,6 +69,7 @@ class Token:
     distances: np.ndarray
     patch: np.ndarray
     neighbours: np.ndarray
+    here: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +116,8 @@ def look(
     index, book = int(indices[row, column]), codebook_of(model)
     order, distances = _by_distance(book, book[index], without=index)
     order, distances = order[:nearest], distances[:nearest]
-    pictures = patches(model, np.concatenate([[index], order]))
+    shown = np.concatenate([[index], order])
+    pictures = patches(model, shown)
     return Token(
         row=row,
         column=column,
@@ -124,6 +128,7 @@ def look(
         distances=distances,
         patch=pictures[0],
         neighbours=pictures[1:],
+        here=in_place(model, indices, row, column, codes=shown),
     )
 
 
@@ -161,6 +166,28 @@ def patches(model: TokeniseModel, codes: np.ndarray) -> np.ndarray:
         latents = codes_of(model.module, some[:, None, None].to(model.device))
         found.append(_bytes(pictures_of(model.module, latents)))
     return np.concatenate(found) if found else np.zeros((0, model.cell, model.cell, 3), np.uint8)
+
+
+@torch.inference_mode()
+def in_place(model: TokeniseModel, indices: np.ndarray, row: int, column: int, *, codes: np.ndarray) -> np.ndarray:
+    """What each code would paint at one place of a grid, among the tokens that stand around it.
+
+    Decoded are windows of up to 9 x 9 tokens, not the whole grid: what lies farther off shifts colours by a trace.
+
+    Args:
+        indices: (h, w) int32.
+        codes: (n,) integers.
+
+    Returns:
+        (n, cell, cell, 3) uint8.
+    """
+    top, left, cell = max(0, row - AROUND), max(0, column - AROUND), model.cell
+    window = indices[top : row + AROUND + 1, left : column + AROUND + 1].astype(np.int64)
+    windows = np.repeat(window[None], len(codes), axis=0)
+    windows[:, row - top, column - left] = codes
+    latents = codes_of(model.module, torch.from_numpy(windows).to(model.device))
+    y, x = (row - top) * cell, (column - left) * cell
+    return _bytes(pictures_of(model.module, latents)[:, :, y : y + cell, x : x + cell])
 
 
 def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def show_surgery():
 
     def on_edit(board, answered, lang, request: gr.Request):
         asked = parts.question(answered)
-        made = answer.edited(asked, board)
+        made = answer.edited(asked, board, request)
         value = decoded.answer(board.name, board.serial, made.pixels, ms=made.ms, other_pixels=made.other)
         return value, secrets.token_hex(4)
 

@@ -93,6 +93,30 @@ def test_patches_are_grids_of_one_token(tiny_model, monkeypatch):
     assert len(surgery.patches(tiny_model, codes[:0])) == 0
 
 
+@pytest.mark.parametrize("place", [(0, 0), (2, 3), (4, 7)])
+def test_a_code_in_its_place_looks_as_in_the_grid(tiny_model, tokens, place, monkeypatch):
+    monkeypatch.setattr(surgery, "AROUND", 8)  # then the window is the whole grid
+    row, column = place
+    edited = tokens.indices.copy()
+    edited[place] = 7
+    found = surgery.in_place(tiny_model, tokens.indices, row, column, codes=np.array([tokens.indices[place], 7]))
+    for grid_, patch in zip((tokens.indices, edited), found, strict=True):
+        whole = decode(tiny_model, grid_, size=(40, 64))
+        there = whole[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8]
+        assert np.abs(patch.astype(int) - there).max() <= 1
+
+
+def test_a_code_in_its_place_depends_on_what_stands_around_it(tiny_model, tokens):
+    other = tokens.indices.copy()
+    other[2, 4] = (other[2, 4] + 9) % 32
+    one, two = (surgery.in_place(tiny_model, each, 2, 3, codes=np.array([5])) for each in (tokens.indices, other))
+    assert not np.array_equal(one, two)
+    found = surgery.look(tiny_model, tokens, tokens.indices, 2, 3, nearest=3)
+    assert found.here.shape == (4, 8, 8, 3)
+    alone = surgery.patches(tiny_model, np.array([found.index]))[0]
+    assert not np.array_equal(found.here[0], alone)
+
+
 # --- how far one token reaches ---
 
 
