@@ -169,7 +169,7 @@ def test_a_published_pickle_with_the_names_of_2022(tmp_path, monkeypatch):
     published = Catalogue((), (Published(weights.name, sha256_of(weights), "here"),))
     monkeypatch.setattr(models, "read_catalogue", lambda: published)
     model = load_folder("x", tmp_path, placement=CPU, weights=weights.name)
-    assert (pictures_of(model.module, latents_of(model.module, PICTURE)) - old_answer(module)).abs().max() < 1e-6
+    assert (pictures_of(model.module, latents_of(model.module, PICTURE)) - old_answer(module)).abs().max() < 1e-5
 
 
 def old_answer(module):
