@@ -23,7 +23,7 @@ def parts(rows: Sequence[Row], *, slowest: float) -> str:
     """The parts with their shapes, parameters and times. slowest: milliseconds of the longest bar."""
     heads = heading(spans("shell.part"), spans("shell.part_output"))
     heads += heading(spans("shell.part_parameters"), spans("shell.part_time"), numbers=True)
-    return table(heads, [_part(row, slowest) for row in rows])
+    return table(heads, [_part(row, slowest) for row in rows], kind="lucida-parts")
 
 
 def _part(row: Row, slowest: float) -> str:
@@ -35,10 +35,11 @@ def _part(row: Row, slowest: float) -> str:
     )
 
 
-def table(heads: str, rows: Sequence[str]) -> str:
-    """heads: of `heading`. rows: HTML of each <tr>; one of class "on" stands out, cells of class "n" are numbers."""
+def table(heads: str, rows: Sequence[str], *, kind: str = "") -> str:
+    """heads: of `heading`. rows: HTML of each <tr>; one of class "on" stands out, cells of class "n" are numbers.
+    kind: a further class."""
     body = f"<thead><tr>{heads}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="lucida-wide"><table class="lucida-table">{body}</table></div>'
+    return f'<div class="lucida-wide"><table class="lucida-table {kind}">{body}</table></div>'
 
 
 def heading(*names: str, numbers: bool = False) -> str:

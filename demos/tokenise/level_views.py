@@ -114,7 +114,7 @@ def numbers(found: Quantising, *, codes: int, bundled: bool) -> str:
     codes: size of the codebook. bundled: whether the model was trained by this project.
     """
     rows, columns, width = found.latents.shape
-    values = {"rows": rows, "columns": columns, "cells": rows * columns, "width": width, "codes": codes}
+    values = {"cells": f"{rows * columns:,}", "width": width, "codes": f"{codes:,}"}
     heads = tables.heading(word("term")) + tables.heading(word("term_picture"), numbers=True)
     heads += tables.heading(word("term_gradient"))
     beta = f"{found.beta:g}"
@@ -141,8 +141,9 @@ def _term(formula: str, name: str, value: float, gradient: str) -> str:
 
 
 def number(x: float) -> str:
-    """Four digits that count: 0.01234, 12.34, 3.0e-05."""
-    text = f"{x:.4g}" if x == 0 or 1e-4 <= abs(x) < 1e5 else f"{x:.2e}"
+    """Four digits that count: 0.01234, 12.30, 1,234, 3.0e-05."""
+    size = abs(x)
+    text = f"{x:,.0f}" if size >= 1000 or x == 0 else f"{x:#.4g}" if size >= 1e-4 else f"{x:.2e}"
     return text.replace("-", "−")
 
 
@@ -156,6 +157,7 @@ def cells(found: Quantising, *, cell: int) -> dict:
     row, column = np.unravel_index(errors.argmax(), errors.shape)
     return {
         "map": errors,
+        "range": (0.0, float(errors.max())),
         "box": (0, 0, columns * cell, rows * cell),
         "width_of_code": width,
         "kept": found.nearest.shape[-1],

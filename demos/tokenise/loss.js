@@ -52,7 +52,7 @@ function write() {
     const { name } = figure.dataset, caption = figure.lastElementChild, psnr = props.value.psnr[name], told = word("loss_" + name);
     const figureOf = document.createElement("b");
     figureOf.textContent = psnr || "";
-    caption.replaceChildren(told + (psnr ? " · " : ""), figureOf);
+    caption.replaceChildren(told + " ", figureOf);
     plates[i].setAttribute("aria-label", told);
   });
 }

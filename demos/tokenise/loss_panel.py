@@ -1,6 +1,7 @@
 """Where the loss comes from: the picture, decoded without codes and with them, and the error of each.
 
-It is worked out when the panel comes into view, and again for another picture, size or model while it is seen.
+The panel opens with the stored result. Another one is worked out when the panel is in view and the picture, its size
+or the model is another.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+import numpy as np
 from gradio.utils import get_upload_folder
+from PIL import Image
 
 from demos.shell import jobs
 from demos.shell.components import door
@@ -22,8 +25,11 @@ from demos.tokenise import level_views, loss_views, parts
 
 if TYPE_CHECKING:
     from pipelines.tokenise.loss import Loss
+    from pipelines.tokenise.models import TokeniseModel
+    from pipelines.tokenise.tokens import Tokens
 
 _WORDS = ("none", "original", "unquantised", "quantised", "zoom", "whole", "hint")
+UNQUANTISED = "unquantised.png"
 _NEWER = '() => dispatchEvent(new CustomEvent("lucida-loss-newer"))'
 
 
@@ -49,14 +55,15 @@ class Panel:
 
 
 def lay_out(page, shared: parts.Shared) -> Panel:
-    """The panel, empty until it is seen."""
+    """The panel, with the stored result where there is one."""
+    first = stored(shared.stored) or (None, "", None, None)
     _html(level_views.STYLE)
     _html(level_views.about("loss_about"))
-    passages = Passages(elem_id="tk-loss")
-    said = _html(elem_id="tk-loss-said")
+    passages = Passages(first[0], elem_id="tk-loss")
+    said = _html(first[1], elem_id="tk-loss-said")
     _html(level_views.about("loss_error_about"))
     with gr.Row():
-        maps = [_map(name) for name in loss_views.SHOWN[1:]]
+        maps = [_map(name, value) for name, value in zip(loss_views.SHOWN[1:], first[2:], strict=True)]
     panel = Panel(passages, said, *maps)
 
     def on_seen(answered, lang, request: gr.Request):
@@ -72,10 +79,10 @@ def lay_out(page, shared: parts.Shared) -> Panel:
     return panel
 
 
-def _map(name: str) -> HeatMap:
+def _map(name: str, value: Mapping | None) -> HeatMap:
     with gr.Column(min_width=280):
         _html(level_views.heading(f"loss_error_{name}"))
-        return HeatMap(elem_id=f"tk-loss-{name}")
+        return HeatMap(value, elem_id=f"tk-loss-{name}")
 
 
 def _html(value: str = "", **kwargs: Any) -> gr.HTML:
@@ -95,3 +102,25 @@ def passages(loss: Loss) -> dict:
     height, width = loss.original.shape[:2]
     pictures = {name: door.cached_file(getattr(loss, name), cache) for name in loss_views.SHOWN}
     return {"width": width, "height": height, **pictures, "psnr": loss_views.captions(loss)}
+
+
+# --- the stored result ---
+
+
+def store(folder: Path, tokens: Tokens, model: TokeniseModel) -> None:
+    """Write what `stored` reads: the picture that its latents decode to."""
+    from pipelines.tokenise import code
+
+    Image.fromarray(code.decode_latents(model, tokens.latents, size=tokens.size)).save(folder / UNQUANTISED)
+
+
+def stored(found) -> tuple | None:
+    """The values of `Panel.outputs` for `store.Stored`; None where it has none."""
+    path = found and found.folder / UNQUANTISED
+    if not path or not path.is_file():
+        return None
+    from pipelines.tokenise.loss import split
+
+    with Image.open(path) as file:
+        unquantised = np.asarray(file.convert("RGB"))
+    return shown(split(found.tokens.pixels, unquantised=unquantised, quantised=found.pixels))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from demos.shell import tables
+from demos.shell.arrays import pack
 from demos.tokenise.decoded import averaged
 from demos.tokenise.level_views import framed, number, sentence, word
 
 if TYPE_CHECKING:
     from pipelines.tokenise.loss import Loss
 
-MAP_CELLS = 256  # longest side of an error map: a page needs no more
+MAP_CELLS = 128  # longest side of an error map: a page needs no more
 SHOWN = ("original", "unquantised", "quantised")
 
 
@@ -78,7 +79,7 @@ def maps(loss: Loss) -> tuple[dict, dict]:
     """Both errors as values for `HeatMap`, without their picture: root mean squares, with one range of colours."""
     made = [_coarse(error) for error in (loss.unquantised_error, loss.quantised_error)]
     limits = (0.0, max(1.0, *(float(one.max()) for one in made)))
-    first, second = ({"map": one, "range": limits} for one in made)
+    first, second = ({"map": pack(one.astype(np.float16)), "range": limits} for one in made)
     return first, second
 
 

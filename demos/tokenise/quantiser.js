@@ -25,7 +25,7 @@ async function takeCells() {
 const minus = (text) => text.replace("-", "−");
 /** As many decimals as tell values of this size apart. */
 const decimals = (most) => clamp(3 - Math.floor(Math.log10(most || 1)), 0, 8);
-const exact = (v) => minus(v && Math.abs(v) < 1e-4 ? v.toExponential(2) : String(Number(v.toPrecision(4))));
+const exact = (v) => minus(v >= 1000 || !v ? v.toFixed(0) : v >= 1e-4 ? v.toPrecision(4) : v.toExponential(2));
 function part(name, n) {
   const from = (spot.row * columns + spot.column) * n;
   return cells[name].subarray(from, from + n);

@@ -8,15 +8,19 @@ The first is what the bottleneck lost, the second what rounding changed; the thi
 in the same places, and may be negative.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.tokenise import code
-from pipelines.tokenise.code import Tokens
 from pipelines.tokenise.compare import psnr_db
-from pipelines.tokenise.models import TokeniseModel
+
+if TYPE_CHECKING:
+    from pipelines.tokenise.models import TokeniseModel
+    from pipelines.tokenise.tokens import Tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,8 @@ def loss(model: TokeniseModel, tokens: Tokens) -> Loss:
     Raises:
         UserError: as ``code.decode``.
     """
+    from pipelines.tokenise import code  # brings the model libraries, which `split` does without
+
     size = tokens.size
     return split(
         tokens.pixels,
