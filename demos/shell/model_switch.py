@@ -3,9 +3,11 @@
 model = model_switch.choice("segment", start, elem_id="sg-model")
 panel = model_switch.lay_out(page, "segment", model, start=start, bundled="lucida-sam", tabs=tabs, prefix="sg")
 panel.chosen.success(...)   # after a choice;   panel.fetched.success(...): after a download
+
+``companion`` does the same for a second model that works with the chosen one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import gradio as gr
@@ -55,9 +57,7 @@ def lay_out(page, topic: str, model: gr.Dropdown, *, start: str, bundled: str, t
         return "", told(topic, model_id, measured(topic, request)), can, can, front
 
     def on_fetch(model_id, lang, request: gr.Request):
-        for progress in models.runtime().download(models.known(topic, model_id)):
-            total = model_facts.size(progress.total) if progress.total else "?"
-            so_far = spans("shell.download_progress", done=model_facts.size(progress.done), total=total)
+        for so_far in _progress(models.known(topic, model_id)):
             yield so_far, gr.skip(), gr.skip(), gr.skip()
         hidden = gr.Button(visible=False)
         yield spans("shell.download_done"), told(topic, model_id, measured(topic, request)), hidden, hidden
@@ -66,6 +66,35 @@ def lay_out(page, topic: str, model: gr.Dropdown, *, start: str, bundled: str, t
     stop.click(lambda: spans("shell.cancelled"), None, status, cancels=[fetched], **jobs.SHORT)
     chosen = model.input(jobs.short(on_choice), [model, page.lang], [*outputs, tabs], **jobs.SHORT)
     return Panel(facts, chosen, fetched)
+
+
+def companion(page, model: gr.Dropdown, of: Callable[[str], str | None], *, start: str, chosen, prefix: str) -> None:
+    """The facts of a model that works with the chosen one, and its download.
+
+    of: its id for the id of a model ("": the app's own choice), None where there is none. chosen: the event after which
+    another model stands in the dropdown. prefix: of the elements' ids.
+    """
+    facts = gr.HTML(_companion_told(of(start)), apply_default_css=False, elem_id=f"{prefix}-facts")
+    can = _can_download(of(start))
+    with gr.Row(elem_classes="lucida-actions"):
+        fetch = gr.Button(t("shell.download_model"), size="sm", visible=can, elem_id=f"{prefix}-fetch")
+        stop = gr.Button(t("shell.cancel"), size="sm", visible=can, elem_id=f"{prefix}-fetch-stop")
+    status = jobs.status_line()
+
+    def on_choice(model_id, lang):
+        can = gr.Button(visible=_can_download(of(model_id)))
+        return "", _companion_told(of(model_id)), can, can
+
+    def on_fetch(model_id, lang):
+        for so_far in _progress(of(model_id)):
+            yield so_far, gr.skip(), gr.skip(), gr.skip()
+        hidden = gr.Button(visible=False)
+        yield spans("shell.download_done"), _companion_told(of(model_id)), hidden, hidden
+
+    outputs, inputs = [status, facts, fetch, stop], [model, page.lang]
+    fetched = fetch.click(jobs.long(on_fetch, status=status), inputs, outputs, **jobs.LONG)
+    stop.click(lambda: spans("shell.cancelled"), None, status, cancels=[fetched], **jobs.SHORT)
+    chosen.success(jobs.short(on_choice), inputs, outputs, **jobs.SHORT)
 
 
 def entries(topic: str) -> tuple:
@@ -107,7 +136,21 @@ def _key(topic: str) -> str:
     return f"{topic}.milliseconds"
 
 
-def _can_download(model_id: str) -> bool:
+def _progress(model_id: str) -> Iterator[str]:
+    """Download a model; sentences that say how far it is."""
+    for progress in models.runtime().download(model_id):
+        total = model_facts.size(progress.total) if progress.total else "?"
+        yield spans("shell.download_progress", done=model_facts.size(progress.done), total=total)
+
+
+def _companion_told(model_id: str | None) -> str:
+    if model_id is None:
+        return ""
+    entry = models.runtime().catalogue.find(model_id)
+    return model_facts.one(entry, models.runtime().availability(entry), measured_ms=None)
+
+
+def _can_download(model_id: str | None) -> bool:
     return bool(model_id) and _state(model_id) == "download"
 
 

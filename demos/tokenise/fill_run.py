@@ -31,8 +31,7 @@ class Wanted:
 
 def stage_id(model_id: str) -> str:
     """The second stage that speaks the codes of this autoencoder. Raises UserError where there is none."""
-    parts.ready()
-    from pipelines.tokenise.second_stage import stage_of
+    from pipelines.tokenise.pairs import stage_of
 
     return stage_of(model_id)
 

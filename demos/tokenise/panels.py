@@ -8,6 +8,8 @@ from demos.shell import model_switch
 from demos.shell.words import t
 from demos.tokenise import codebook_panel, fill_panel, loss_panel, parts, surgery_panel, views
 from demos.tokenise.asked import Asked, Opening
+from pipelines.runtime.errors import UserError
+from pipelines.tokenise import pairs
 
 SHOWN = {
     "surgery": surgery_panel,
@@ -28,4 +30,16 @@ def lay_out(page, shared: parts.Shared, question: Asked, start: Opening) -> mode
             switch = model_switch.lay_out(
                 page, parts.TOPIC, question.model, start=start.model, bundled=parts.BUNDLED, tabs=tabs, prefix="tk"
             )
+            gr.HTML(views.framed(views.sentence("stage_about")), apply_default_css=False)
+            model_switch.companion(
+                page, question.model, stage_of, start=start.model, chosen=switch.chosen, prefix="tk-stage"
+            )
     return switch
+
+
+def stage_of(model_id: str) -> str | None:
+    """Id of the second stage of a model that may have one; of the bundled one's where the app chooses."""
+    try:
+        return pairs.stage_of(model_id or parts.BUNDLED)
+    except UserError:
+        return None

@@ -21,7 +21,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokeni
 from pipelines.runtime.device import Placement
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.weights import load_strict, read_safetensors
-from pipelines.tokenise.second_stage import SPEAKS
+from pipelines.tokenise.pairs import SPEAKS
 
 CELL = 16  # pixels a token, of aMUSEd's autoencoder
 CROP = (0, 0)

@@ -14,16 +14,11 @@ import torch
 from torch import nn
 
 from pipelines.runtime.device import Placement
-from pipelines.runtime.errors import UserError
 from pipelines.runtime.weights import load_strict, read_safetensors
+from pipelines.tokenise.pairs import SPEAKS
 
 CONFIG_FILE = "config.json"
 ORDER_NOISE = 4.5  # of MaskGIT's published code. With less, the flattest places come first and decide: white pictures
-# stage: (tokeniser of its codes, what reads texts for it: a CLIP, or itself)
-SPEAKS = {
-    "lucida-masked": ("lucida-vqgan", "lucida-clip"),
-    "amused-256-masked": ("amused-256", "amused-256-masked"),
-}
 
 
 @dataclass(frozen=True)
@@ -256,18 +251,6 @@ class SecondStage:
             condition = torch.zeros(self.module.config.condition)
         features = condition.to(self.device, self.dtype).expand(len(grids), -1)
         return self.module(grids.to(self.device), features, given).float()
-
-
-def stage_of(tokeniser: str) -> str:
-    """Id of the second stage that speaks the codes of a tokeniser.
-
-    Raises:
-        UserError: ``errors.no_second_stage``.
-    """
-    for stage, (speaks, _reader) in SPEAKS.items():
-        if speaks == tokeniser:
-            return stage
-    raise UserError("errors.no_second_stage")
 
 
 def load(entry, placement: Placement) -> SecondStage:

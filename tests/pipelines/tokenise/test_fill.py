@@ -8,7 +8,8 @@ from pipelines.runtime.errors import UserError
 from pipelines.tokenise import second_stage
 from pipelines.tokenise.code import decode, decode_latents
 from pipelines.tokenise.fill import check_settings, fill, read, so_far, windows
-from pipelines.tokenise.second_stage import MaskedTransformer, SecondStage, SecondStageConfig, hidden_counts, stage_of
+from pipelines.tokenise.pairs import stage_of
+from pipelines.tokenise.second_stage import MaskedTransformer, SecondStage, SecondStageConfig, hidden_counts
 from tests.pipelines.tokenise.conftest import make_model
 
 TINY = SecondStageConfig(codes=20, side=4, width=16, layers=1, heads=2, condition=8)
