@@ -35,6 +35,7 @@ never fits. An answer to an older edit than the one on screen is dropped.
 - `lucida-board-pick`, to the board: {code} takes that code for the brush and lights up its uses, {row, column} chooses
   a token; with {tool} ("look", "paint", "copy", "region", "hole") it also takes that tool.
 - `lucida-board-put`, to the board: {code, row, column} puts that code into that place, as one edit.
+- `lucida-board-put`, to the board: {code, row, column} puts a code into a cell, as one stroke of the brush does.
 - `lucida-board-hole`, to the board: {all: true} hides every token, {all: false} none.
 - `lucida-compare`, to the board: {src, label: {en, zh}}, a rival of the original for the slider, and opens it; {src:
   null} takes it away.

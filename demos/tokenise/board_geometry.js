@@ -1,7 +1,7 @@
 // Where things are. The sheet is as large as the magnified picture and scrolls in the view; the canvas covers the view
 // alone and stays in it, so that 128 x 128 cells at any zoom are one canvas of the screen's size.
 const view = $(".view"), sheet = $(".sheet"), canvas = $("canvas.grid"), pen = canvas.getContext("2d");
-const LARGEST_CELL = 96, READABLE_CELL = 30; // CSS pixels
+const LARGEST_CELL = 96, READABLE_CELL = 30, LARGE_CELL = 36; // CSS pixels; a large one is seen beside a thumb
 let zoom = 1, scale = 1; // scale: CSS pixels a pixel of the picture
 let enlarged = false; // by the view of numbers, which goes back afterwards
 
@@ -32,6 +32,7 @@ function layout() {
 function refit() {
   [zoom, enlarged] = [1, false];
   layout();
+  if (grid && viewed === "numbers") makeReadable();
 }
 
 /** What share of the picture lies at a place of the view, in CSS pixels from its corner. */

@@ -20,12 +20,12 @@ function drawAll() {
   if (viewed === "grid" || viewed === "numbers") drawLines();
   if (viewed === "numbers") drawNumbers();
   if (viewed === "compare") return drawSplit();
-  if (tool === "look") drawUses(); // a brush should see what it paints
+  if (lit) drawUses();
   if (region) outline(region, { dash: [6, 5], thick: 2 });
   handled()?.drawn?.();
   if (selected) outline([selected[0], selected[1], selected[0] + 1, selected[1] + 1], { thick: tool === "look" ? 3 : 1 });
   if (hovered) outline([hovered[0], hovered[1], hovered[0] + 1, hovered[1] + 1], { thick: 1 });
-  if (press?.type === "touch" && handled()?.precise) drawLoupe(density);
+  if (press?.type === "touch" && handled()?.precise && cellSide() < LARGE_CELL) drawLoupe(density);
 }
 
 /** Pixels of the picture stay sharp where they are large. */
@@ -75,9 +75,9 @@ function outline(box, { thick, dash = [], light = LIGHT }) {
   pen.setLineDash([]);
 }
 
-/** Hidden cells are hatched; those whose picture is still on its way carry a corner. */
+/** Hidden cells are hatched; those whose picture is still on its way are paler, with a frame. */
 function drawMarks() {
-  const holes = new Path2D(), corners = new Path2D(), side = cellSide();
+  const holes = new Path2D(), frames = new Path2D(), side = cellSide();
   let hidden = false, late = false;
   eachIn(seenCells(), (place, row, column) => {
     const [x, y, w, h] = cellBox(row, column);
@@ -85,16 +85,16 @@ function drawMarks() {
       holes.rect(x, y, w, h);
       hidden = true;
     } else if (pending(place)) {
-      corners.rect(x, y, w, h);
+      frames.rect(x, y, w, h);
       late = true;
     }
   });
   if (late) {
     pen.fillStyle = "rgba(255,255,255,.45)";
-    pen.fill(corners);
+    pen.fill(frames);
     pen.strokeStyle = ACCENT;
     pen.lineWidth = clamp(side / 8, 1, 3);
-    pen.stroke(corners);
+    pen.stroke(frames);
   }
   if (hidden) hatch(holes);
 }

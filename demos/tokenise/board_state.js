@@ -9,6 +9,7 @@ let serial = 0; // of the newest edit
 let made = new Map(); // serial -> its codes, until an answer to it or to a later one came
 let adopted = null; // {from, to}: the serial that a server-made edit answered, and the one it got
 let selected = null, region = null, code = null; // [row, column]; [top, left, bottom, right]; the brush's code
+let lit = true; // whether the uses of that code light up: until a brush paints with it
 
 const count = () => grid.rows * grid.columns;
 const placeOf = (row, column) => row * grid.columns + column;
@@ -44,6 +45,7 @@ function take() {
   [past, future, made, adopted] = [[], [], new Map(), null];
   [selected, region, code] = [null, null, null];
   forgetPictures();
+  forgetTools();
   if (grid) begin();
   refit();
   changed();
@@ -99,8 +101,11 @@ const backToFirst = () => edit({ indices: first });
 // --- what is chosen ---
 function select(row, column) {
   selected = [clamp(row, 0, grid.rows - 1), clamp(column, 0, grid.columns - 1)];
-  code = now.indices[placeOf(...selected)];
+  takeUp(now.indices[placeOf(...selected)]);
   picked();
+}
+function takeUp(value) {
+  [code, lit] = [value, true];
 }
 function setRegion(next) {
   if (same(next, region)) return;

@@ -97,6 +97,7 @@ const tools = {
   paint: brush(
     () => {
       if (code === null) tell({ key: "board_code_first" });
+      lit = false; // a brush should see what it paints
       return code;
     },
     (blocks, value) => ({ indices: covered(blocks, now.indices, value) }),
@@ -131,10 +132,16 @@ function choose(name) {
   cancel();
   clip = null;
   tool = name;
+  if (name === "look") lit = true;
   if (viewed === "compare") setView("grid"); // the slider takes the pointer there
   if (name === "copy" && region) copyFrom(region);
   write();
   draw();
+}
+/** Another grid: what was copied, and a slider without an original, belong to the one before. */
+function forgetTools() {
+  [clip, drawn, hovered] = [null, null, null];
+  if (viewed === "compare" && !grid?.original) viewed = "grid";
 }
 /** Ends what is being drawn, without it. A stroke stays as far as it went. */
 function cancel() {
@@ -161,13 +168,20 @@ addEventListener("lucida-board-put", ({ detail }) => {
     edit({ indices: covered([block(row, column, 1)], now.indices, put) });
   }
 });
+addEventListener("lucida-board-put", ({ detail }) => {
+  if (!element.isConnected || !grid || !(detail?.code >= 0 && detail.code < grid.codes)) return;
+  const { row, column } = detail;
+  if (row >= 0 && column >= 0 && row < grid.rows && column < grid.columns) {
+    edit({ indices: covered([[row, column, row + 1, column + 1]], now.indices, detail.code) });
+  }
+});
 addEventListener("lucida-board-hole", ({ detail }) => {
   if (element.isConnected && grid) hideAll(detail?.all);
 });
 addEventListener("lucida-board-ask", () => element.isConnected && tellPanels());
 /** The brush's code, without a token being chosen. */
 function takeCode(value) {
-  code = value;
+  takeUp(value);
   if (selected && now.indices[placeOf(...selected)] !== code) selected = null;
   changed();
 }

@@ -16,8 +16,9 @@ const comparedPicture = () => pictures[compared] || pictures.original || picture
 function setView(name, side = compared) {
   compared = side === "rival" && pictures.rival ? "rival" : "original";
   if (name === "compare" && !comparedPicture()) return;
-  if (viewed === "numbers" && name !== "numbers" && enlarged) refit();
+  const back = viewed === "numbers" && name !== "numbers" && enlarged;
   viewed = name;
+  if (back) refit();
   if (name === "numbers") makeReadable();
   cancel();
   write();
@@ -27,8 +28,11 @@ slider.addEventListener("input", () => setSplit(slider.value / 100));
 function setSplit(share) {
   split = clamp(share, 0, 1);
   slider.value = Math.round(100 * split);
-  slider.setAttribute("aria-valuetext", word("board_split", { share: Math.round(100 * split) }));
+  sayShare();
   draw();
+}
+function sayShare() {
+  slider.setAttribute("aria-valuetext", word("board_split", { share: Math.round(100 * split) }));
 }
 
 // --- words ---
@@ -60,6 +64,7 @@ function writeViews() {
   comparingBox.hidden = !comparing;
   placeLine.hidden = comparing;
   slider.setAttribute("aria-label", word("board_slider"));
+  sayShare();
   const left = compared === "rival" && rivalLabel ? rivalLabel[language()] : word("side_original");
   [ends.firstElementChild.textContent, ends.lastElementChild.textContent] = [left, word("side_decoded")];
   sides.hidden = !comparing || !pictures.rival || !pictures.original;

@@ -99,7 +99,10 @@ def show_board():
     board.input(jobs.short(on_edit), [board, lang], [got, answers], **harness.LAST)
     board.pick(told, board, chosen, **harness.LAST)
     board.hole(told, board, hidden, **harness.LAST)
-    buttons = {name: gr.Button(name, elem_id=name) for name in ("server", "second", "large", "odd", "none")}
+    buttons = {name: gr.Button(name, elem_id=name) for name in ("fresh", "server", "second", "large", "odd", "none")}
+    buttons["fresh"].click(
+        lambda: (shown("fresh", 32, 32), "", "", ""), None, [board, got, chosen, hidden], **harness.QUIET
+    )
     buttons["server"].click(on_server_edit, [board, lang], answers, **harness.QUIET)
     buttons["second"].click(on_second, [board, lang], answers, **harness.QUIET)
     buttons["large"].click(lambda: shown("large", 128, 128), None, board, **harness.QUIET)
