@@ -66,17 +66,22 @@ def lay_out(page, shared: parts.Shared) -> Panel:
         maps = [_map(name, value) for name, value in zip(loss_views.SHOWN[1:], first[2:], strict=True)]
     panel = Panel(passages, said, *maps)
 
-    def on_seen(answered, lang, request: gr.Request):
-        if not answered or not parts.question(answered).picture:
-            return None, "", None, None
-        from pipelines.tokenise.loss import loss
+    def seen(answered, lang, request: gr.Request):
+        return on_seen(answered, shared, request)
 
-        return shown(jobs.on_device(loss, parts.model(answered), parts.tokens(answered, shared, request)))
-
-    inputs, seen = [shared.answered, page.lang], {**jobs.SHORT, "trigger_mode": "always_last"}
-    passages.seen(jobs.short(on_seen), inputs, panel.outputs, **seen)
+    inputs, short = [shared.answered, page.lang], {**jobs.SHORT, "trigger_mode": "always_last"}
+    passages.seen(jobs.short(seen), inputs, panel.outputs, **short)
     shared.answered.change(None, None, None, js=_NEWER, **PRIVATE)
     return panel
+
+
+def on_seen(answered: str, shared: parts.Shared, request: gr.Request) -> tuple:
+    """The values of `Panel.outputs` for what is on the board; empty ones where no picture stands behind it."""
+    if not answered or not parts.question(answered).picture:
+        return None, "", None, None
+    from pipelines.tokenise.loss import loss
+
+    return shown(jobs.on_device(loss, parts.model(answered), parts.tokens(answered, shared, request)))
 
 
 def _map(name: str, value: Mapping | None) -> HeatMap:
