@@ -87,16 +87,17 @@ def grid(answered: str, request: gr.Request) -> Grid:
         return kept
     if asked.source != "picture":
         raise UserError("tokenise.grid_gone")
-    return of_picture(asked, request)
+    made = of_picture(asked, request)
+    if kept is None:  # else a newer grid is on the board, and this one is asked for by what began before it
+        keep(made, request)
+    return made
 
 
 def of_picture(asked: Question, request: gr.Request) -> Grid:
-    """Encode the question's picture and decode its codes; the session keeps both. Raises UserError."""
+    """Encode the question's picture and decode its codes. Raises UserError."""
     tokens = parts.encoded(asked.picture, asked.longest, asked.model_id, request).tokens
     pixels, ms = painted(asked.model_id, tokens.indices, size=tokens.size)
-    made = Grid(replace(asked, size=tokens.size), tokens.indices, pixels, ms)
-    keep(made, request)
-    return made
+    return Grid(replace(asked, size=tokens.size), tokens.indices, pixels, ms)
 
 
 def painted(model_id: str, indices: np.ndarray, *, size: tuple[int, int]) -> tuple[np.ndarray, float]:

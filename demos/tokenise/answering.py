@@ -80,11 +80,11 @@ def _wire_file(page, asked: asking.Asked, shared: Shared) -> None:
 def _wire_shown(page, asked: asking.Asked, shared: Shared, panel: Panel) -> None:
     """After each grid and each edit: figures, notes, code. After each grid the rivals, which take longer."""
     newest = {**jobs.SHORT, "trigger_mode": "always_last"}
-    inputs = [shared.board, shared.answered, page.lang]
+    inputs = [shared.board, shared.answered, asked.model, page.lang]
     own = [panel.card, panel.notes, panel.provenance, panel.code, panel.facts, asked.example, asked.changes]
     gr.on(
         [shared.answered.change, shared.edited.change], jobs.short(_on_shown(asked, panel)),
-        [*inputs, asked.model], own, **newest,
+        inputs, own, **newest,
     )  # fmt: skip
     models_first = shared.answered.change(jobs.short(_on_rivals), [shared.answered, page.lang], panel.rivals, **newest)
     models_first.success(jobs.short(_on_codecs), [shared.answered, page.lang], panel.rivals, **jobs.SHORT)

@@ -12,7 +12,7 @@ import numpy as np
 from demos.shell import jobs, sessions
 from demos.shell.components.door import uploaded
 from demos.shell.words import say
-from demos.tokenise import answer, answering, downloads, fill_panel, parts
+from demos.tokenise import answer, answering, downloads, fill_api, parts
 from demos.tokenise.figures import measured
 from pipelines.runtime.errors import UserError
 
@@ -150,4 +150,4 @@ def _file(data: bytes, kind: str, folder: Path) -> dict:
     return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
 
 
-API = {"tokenise": tokenise, "detokenise": detokenise, **getattr(fill_panel, "API", {})}
+API = {"tokenise": tokenise, "detokenise": detokenise, **fill_api.API}

@@ -94,9 +94,9 @@ lay.addEventListener("click", () => {
   if (spot) dispatchEvent(new CustomEvent("lucida-board-pick", { detail: { row: spot.row, column: spot.column } }));
 });
 addEventListener("lucida-board", ({ detail }) => {
-  const moved = detail.selected && String(detail.selected) !== String(board?.selected);
+  const moved = detail?.selected && String(detail.selected) !== String(board?.selected);
   board = detail;
-  if (!cells || detail.name !== props.value?.name) return;
+  if (!cells || detail?.name !== props.value?.name) return;
   if (moved) spot = { row: detail.selected[0], column: detail.selected[1] };
   tell();
 });

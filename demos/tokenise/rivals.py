@@ -83,13 +83,17 @@ def codecs(original: np.ndarray, most_bytes: int, *, save: Callable[[np.ndarray]
     """JPEG and WebP. original: (H, W, 3) uint8, the picture at the size that was encoded. save: as of `row`."""
     from pipelines.tokenise import compare
 
-    found = []
-    for codec, name in CODECS.items():
-        coded = compare.coded(original, codec, most_bytes=most_bytes)
-        detail = _detail(coded, original.shape, fits=coded.bytes <= most_bytes)
-        label = dict.fromkeys(LANGUAGES, name)
-        found.append(row(label, coded.pixels, original, bytes=coded.bytes, detail=detail, save=save))
-    return found
+    return [
+        Row(
+            label=dict.fromkeys(LANGUAGES, CODECS[each.codec]),
+            src=save(each.coded.pixels),
+            bytes=each.coded.bytes,
+            psnr_db=round(each.psnr, 2),
+            ssim=round(each.ssim, 3),
+            detail=_detail(each.coded, original.shape, fits=each.fits),
+        )
+        for each in compare.rivals(original, most_bytes)
+    ]
 
 
 def _detail(coded, shape: Sequence[int], *, fits: bool) -> dict[str, str]:
@@ -105,10 +109,10 @@ def title(model_id: str) -> dict[str, str]:
 
 
 def row(
-    label: dict[str, str], pixels: np.ndarray, original: np.ndarray, *, bytes: int,
-    detail: dict[str, str] | None = None, own: bool = False, save: Callable[[np.ndarray], str] = page_file,
+    label: dict[str, str], pixels: np.ndarray, original: np.ndarray, *, bytes: int, own: bool = False,
+    save: Callable[[np.ndarray], str] = page_file,
 ) -> Row:  # fmt: skip
-    """Measure one of them. pixels, original: (H, W, 3) uint8. save: keeps a picture and gives its `src`."""
+    """Measure an autoencoder's picture. pixels, original: (H, W, 3) uint8. save: keeps a picture and gives its `src`."""
     from pipelines.tokenise import compare
 
     return Row(
@@ -117,6 +121,6 @@ def row(
         bytes=bytes,
         psnr_db=round(compare.psnr_db(original, pixels), 2),
         ssim=round(compare.ssim(original, pixels), 3),
-        detail=detail or dict.fromkeys(LANGUAGES, ""),
+        detail=dict.fromkeys(LANGUAGES, ""),
         own=own,
     )

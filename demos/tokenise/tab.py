@@ -16,7 +16,7 @@ API = api.API
 def build(page) -> None:
     """Lay out the tab; see `demos.shell.frame.Page`."""
     start = asked.opening(page.link)
-    html(views.STYLE + views.framed(views.sentence("about"), views.sentence("limits", kind="tk-note")))
+    html(views.STYLE + views.framed(views.sentence("about")))
     above = gr.Column(elem_id="tk-above")
     with gr.Row(equal_height=False, elem_id="tk-main"):
         with gr.Column(scale=3, min_width=320):
@@ -73,6 +73,7 @@ def _picture_level(page, shared: parts.Shared, start: asked.Opening) -> dict:
     notes = html(stored.notes() if stored else "", elem_id="tk-notes")
     downloads.lay_out(page, shared)
     strip = Rivals(stored.rivals() if stored else None, elem_id="tk-rivals")
+    html(views.framed(views.sentence("limits", kind="tk-note")))
     provenance = html(stored.line() if stored else "", elem_id="tk-provenance")
     return {"card": card, "notes": notes, "rivals": strip, "provenance": provenance}
 

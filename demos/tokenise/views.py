@@ -16,7 +16,7 @@ word, framed, sentence, warnings = _PROSE.word, _PROSE.framed, _PROSE.sentence, 
 def card(figures: Figures) -> str:
     """What the grid on the board costs and how well it keeps its picture."""
     cells = [
-        ("card_tokens", f"{figures.columns} × {figures.rows} = {figures.columns * figures.rows:,}"),
+        ("card_tokens", f"{figures.rows} × {figures.columns} = {figures.rows * figures.columns:,}"),
         ("card_bits", f"{figures.bits}"),
         ("card_bytes", f"{figures.bytes:,}"),
         ("card_ratio", word("card_times", n=_times(figures.ratio))),
@@ -53,8 +53,8 @@ def fitted(tokens, full_size: tuple[int, int]) -> list[str]:
         said.append(word("shrunk", from_width=full_size[1], from_height=full_size[0], width=width, height=height))
     else:
         said.append(word("kept_size", width=width, height=height))
-    if any(tokens.padded):
-        said.append(word("padded", bottom=tokens.padded[0], right=tokens.padded[1], cell=tokens.cell))
+    for side, added in zip(("bottom", "right"), tokens.padded, strict=True):
+        said += [word(f"padded_{side}", n=added, cell=tokens.cell)] if added else []
     rows, columns = tokens.tiles
     said.append(word("whole") if (rows, columns) == (1, 1) else word("tiled", rows=rows, columns=columns))
     return said

@@ -39,6 +39,7 @@ SHOTS = (
     Shot("phone", "?tab=zero_shot&lang=zh", 375, 1600, 1.5),
     Shot("text_to_image", "?tab=text_to_image&lang=en", 1280, 1720, ready=("#ti-pictures img", "#t2i-machine canvas")),
     Shot("segment", "?tab=segment&lang=en", 1280, 1340, ready=("#sg-main canvas", "#sg-cut-out img")),
+    Shot("tokenise", "?tab=tokenise&lang=en", 1280, 1240, ready=("#tk-board canvas.grid:visible", "#tk-rivals img")),
 )
 
 
