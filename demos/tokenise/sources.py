@@ -11,12 +11,14 @@ import gradio as gr
 import numpy as np
 
 from demos.shell import jobs, results
+from demos.shell.links import PRIVATE
 from demos.shell.prose import Prose
 from demos.shell.words import say, spans, t
 from demos.tokenise import answer, fill_run, parts
 from demos.tokenise.fill_run import Wanted
 
 PROSE = Prose("tokenise", "tk")
+BUTTONS = ("picture", "random", "second_stage")
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,29 @@ class Panel:
     second_stage: gr.Button
     said: gr.HTML
     status: gr.HTML
+    stop: gr.Button
+
+    @property
+    def buttons(self) -> dict[str, gr.Button]:
+        """By the source that each one asks for."""
+        return {name: getattr(self, name) for name in BUTTONS}
 
 
 def lay_out(page, shared: parts.Shared) -> Panel:
     """The three buttons and the sentence under them. Two of them are wired here, that of the picture by the tab."""
     _html(PROSE.framed(f"<h3>{PROSE.word('sources')}</h3>", PROSE.sentence("sources_about")))
+    first = shared.answered.value or ""
     with gr.Row(elem_classes="lucida-actions", elem_id="tk-sources"):
-        picture, scattered, chosen = (
-            gr.Button(t(f"tokenise.source_{name}"), size="sm", elem_id=f"tk-source-{name}")
-            for name in ("picture", "random", "second_stage")
-        )
-    said = _html(told(shared.answered.value or ""), elem_id="tk-source-said")
+        buttons = {
+            name: gr.Button(
+                t(f"tokenise.source_{name}"), size="sm", variant=_variant(name, first), elem_id=f"tk-source-{name}"
+            )
+            for name in BUTTONS
+        }
+    said = _html(told(first), elem_id="tk-source-said")
     status, stop = results.running("tk-source")
-    panel = Panel(picture, scattered, chosen, said, status)
-    _wire(page, shared, panel, stop)
+    panel = Panel(**buttons, said=said, status=status, stop=stop)
+    _wire(page, shared, panel)
     return panel
 
 
@@ -49,32 +60,50 @@ def _html(value: str = "", **kwargs) -> gr.HTML:
     return gr.HTML(value, apply_default_css=False, **kwargs)
 
 
-def _wire(page, shared: parts.Shared, panel: Panel, stop: gr.Button) -> None:
+def _variant(name: str, answered: str) -> str:
+    """The button of what is seen now stands out."""
+    return "primary" if answered and parts.question(answered).source == name else "secondary"
+
+
+def _wire(page, shared: parts.Shared, panel: Panel) -> None:
     inputs = [shared.answered, shared.size, shared.model, page.lang]
 
     def on_random(answered, longest, model, lang, request: gr.Request):
         return rubbish(asked(answered, longest, model, source="random"), shared, request)
 
     def on_second_stage(answered, longest, model, lang, request: gr.Request):
-        yield {stop: gr.Button(visible=True)}
+        ended = {panel.stop: gr.Button(visible=False)}
         question = asked(answered, longest, model, source="second_stage")
-        yield from generated(question, shared, request, status=panel.status)
-        yield {stop: gr.Button(visible=False)}
+        fill_run.stage_id(question.model_id)  # says at once where there is none
+        yield {panel.status: spans("tokenise.source_begins"), panel.stop: gr.Button(visible=True)}
+        try:
+            yield from generated(question, shared, request, status=panel.status)
+        except Exception:  # the sentence is told by `jobs.long`; here only the line of the run is taken away
+            yield {panel.status: "", **ended}
+            raise
+        yield ended
 
-    panel.random.click(jobs.short(on_random), inputs, [shared.board, shared.answered], **jobs.SHORT)
-    outputs = [panel.status, stop, shared.board, shared.answered]
+    outputs = [panel.status, panel.stop, shared.board, shared.answered]
     handler = jobs.long(on_second_stage, status=panel.status, replaces=True)
     running = panel.second_stage.click(handler, inputs, outputs, trigger_mode="multiple", **jobs.LONG)
-    jobs.wire_stop(stop, [running], status=panel.status)
-    shared.answered.change(
-        jobs.short(on_answer), [shared.answered, page.lang], [panel.said, panel.status], **jobs.SHORT
-    )
+    jobs.wire_stop(panel.stop, [running], status=panel.status)
+    panel.stop.click(None, None, panel.stop, js="() => ({ __type__: 'update', visible: false })", **PRIVATE)
+    for button in (panel.picture, panel.random):  # what was asked for last is what is seen
+        button.click(None, cancels=[running])
+    panel.random.click(jobs.short(on_random), inputs, [shared.board, shared.answered], **jobs.SHORT)
+    shown = [panel.said, panel.status, panel.stop, *panel.buttons.values()]
+    shared.answered.change(jobs.short(_on_answer(panel)), [shared.answered, page.lang], shown, **jobs.SHORT)
 
 
-def on_answer(answered, lang):
-    """What is seen now, and a status line that speaks of nothing else. Raises UserError."""
-    generated = answered and parts.question(answered).source == "second_stage"
-    return told(answered), gr.skip() if generated else ""
+def _on_answer(panel: Panel):
+    def on_answer(answered, lang):
+        """What is seen now, and a status line that speaks of nothing else."""
+        shown = {button: gr.Button(variant=_variant(name, answered)) for name, button in panel.buttons.items()}
+        other = not answered or parts.question(answered).source != "second_stage"
+        ended = {panel.status: "", panel.stop: gr.Button(visible=False)} if other else {}
+        return {panel.said: told(answered), **shown, **ended}
+
+    return on_answer
 
 
 def told(answered: str) -> str:
@@ -108,7 +137,6 @@ def generated(question: parts.Question, shared: parts.Shared, request: gr.Reques
 
     Larger grids could be filled through windows, but nobody plans what stands where then: several half pictures.
     """
-    yield {status: spans("tokenise.source_begins")}
     model = parts.load(question.model_id)
     stage = fill_run.stage_for(model.id)
     place = random.randrange(len(names("en")))
