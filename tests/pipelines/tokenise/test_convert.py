@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from pipelines.runtime import convert as general
 from pipelines.runtime.device import CPU
 from pipelines.runtime.errors import UserError
 from pipelines.runtime.weights import check_finite
@@ -111,6 +112,13 @@ def test_the_command_reads_a_lightning_checkpoint_in_a_process_of_its_own(vqgan,
     answers_alike(load_folder("x", tmp_path / "f4", placement=CPU), vqgan)
     with pytest.raises(ValueError, match="new folder"):
         convert(path, tmp_path / "f4")
+
+
+def test_what_the_general_command_makes_of_it_is_loaded_too(vqgan, tmp_path, monkeypatch):
+    """The sentence that refuses a pickle in the models folder names pipelines.runtime.convert."""
+    path = lightning_checkpoint(vqgan.state_dict(), tmp_path / "last.ckpt", monkeypatch)
+    general.convert(path, tmp_path / "last.safetensors")
+    answers_alike(load_original("x", tmp_path / "last.safetensors", placement=CPU), vqgan)
 
 
 class Bomb:

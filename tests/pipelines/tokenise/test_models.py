@@ -176,13 +176,19 @@ def old_answer(module):
     return pictures_of(module, latents_of(module, PICTURE))
 
 
-def test_the_number_format_is_float32_where_the_model_asks_for_it():
-    half = replace(CPU, dtype="bfloat16")
-    from pipelines.tokenise.speed import compute_dtype
-
-    assert compute_dtype(make("amused"), half) == torch.float32
-    assert compute_dtype(make("movq"), half) == torch.float16
-    assert compute_dtype(make("movq"), CPU) == torch.float32
+@pytest.mark.parametrize(
+    ("family", "dtype", "expected"),
+    [
+        ("movq", "bfloat16", torch.float16),
+        ("movq", "float32", torch.float32),
+        ("amused", "bfloat16", torch.float32),  # its config says force_upcast
+    ],
+)
+def test_half_precision_is_float16_and_none_where_the_model_overflows(family, dtype, expected, tmp_path):
+    save(make(family), tmp_path)
+    model = load_folder("x", tmp_path, placement=replace(CPU, dtype=dtype))
+    assert model.dtype == expected
+    assert {parameter.dtype for parameter in model.module.parameters()} == {expected}
 
 
 HUB = [e for e in read_catalogue().of_topic("tokenise", role="main") if e.origin == "hub"]
