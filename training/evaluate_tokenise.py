@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from pipelines.runtime.context import Runtime
 from pipelines.tokenise.compare import coded, psnr_db, ssim
@@ -16,6 +15,7 @@ from pipelines.tokenise.models import TokeniseModel, load_folder
 from pipelines.tokenise.tokens import packed_bytes
 from training.evaluate_zero_shot import interval
 from training.packs import open_picture, read_index
+from training.perceptual import HALVES, FeatureDistance
 from training.tokenise_data import centre
 from training.tokenise_validation import there_and_back
 
@@ -91,16 +91,11 @@ def feature_distance(teachers: Path) -> Callable[[np.ndarray, np.ndarray], float
     spec = importlib.util.spec_from_file_location("teachers_load", teachers / "load.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    network: nn.Module = module.mobilenet()
-
-    def maps(pixels: np.ndarray) -> list[torch.Tensor]:
-        picture = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
-        found = network.forward_intermediates(picture, indices=(0, 1, 2, 3), intermediates_only=True)
-        return [one / one.square().sum(dim=1, keepdim=True).add(1e-10).sqrt() for one in found]
+    measure = FeatureDistance(module.mobilenet(), mean=HALVES, std=HALVES)
 
     @torch.no_grad()
     def distance(pixels: np.ndarray, other: np.ndarray) -> float:
-        pairs = zip(maps(pixels), maps(other), strict=True)
-        return float(sum((ours - theirs).square().sum(dim=1).mean() for ours, theirs in pairs))
+        pair = (torch.from_numpy(one.copy()).permute(2, 0, 1)[None].float() / 255 for one in (pixels, other))
+        return float(measure(*pair))
 
     return distance

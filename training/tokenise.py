@@ -23,15 +23,16 @@ from torch.nn import functional
 
 from pipelines.tokenise.models import latents_of, pictures_of
 from training.ahead import Ahead
-from training.drawings import load_perceptual
 from training.loop import Trainer
 from training.packs import DRAWING_PACKS, PHOTO_PACKS, SHARP_PACKS
+from training.perceptual import load_distances
 from training.runner import add_fields, add_run_options, begin, loop_of, of_options, train
 from training.tokenise_data import Crops, load_drawn, load_pictures
 from training.tokenise_model import Student, VQConfig, hinge
 from training.tokenise_validation import Validation, save_model
 
 OUT = Path("runs/tokenise")
+SHIFT_PX = 8  # the most that the perceptual network's view is moved by, less one
 START_CROPS = 128  # of the k-means start: 64 vectors each at 64 px
 
 
@@ -50,6 +51,7 @@ class StepConfig:
     perceptual: float = 0.0
     adversarial: float = 0.0  # the most that the adaptive weight may reach
     adversarial_from: float = 0.33
+    encoder_from: float = 0.0  # before it, encoder and codes stay as they are: only the decoder learns
     bfloat16: bool = False
 
 
@@ -75,18 +77,20 @@ class Steps:
         if not model.started and progress >= config.codes_from:
             with torch.no_grad():
                 model.start(latents_of(model.vq, self._sample(step)), generator)
+        settled = model.started and progress < config.encoder_from
         with torch.autocast(self.device, torch.bfloat16) if config.bfloat16 else nullcontext():
-            latents = latents_of(model.vq, pictures)
+            with torch.set_grad_enabled(not settled):
+                latents = latents_of(model.vq, pictures)
             quantised = model.quantise(latents) if model.started else None
             decoded = pictures_of(model.vq, quantised.straight if quantised else latents).float()
         parts = {"l2": functional.mse_loss(decoded, pictures) * 4}  # of values in -1..1
-        if quantised:
+        if quantised and not settled:
             model.follow(quantised, generator, restart=progress < config.restarts_until)
             parts["commitment"] = config.commitment * functional.mse_loss(quantised.latents, quantised.codes.detach())
             if not model.config.ema:
                 parts["codebook"] = functional.mse_loss(quantised.codes, quantised.latents.detach())
         if self.perceptual is not None:
-            parts["perceptual"] = config.perceptual * self.perceptual(decoded, pictures).mean()
+            parts["perceptual"] = config.perceptual * self.perceptual(*shifted(decoded, pictures, generator)).mean()
         if model.discriminator is not None and progress >= config.adversarial_from:
             parts |= self._adversarial(model, decoded, pictures, parts["l2"] + parts.get("perceptual", 0))
         return parts
@@ -117,6 +121,16 @@ class Steps:
         return {"fool": weight * fooled, "judge": hinge(judge(pictures), judge(decoded.detach()))}
 
 
+def shifted(decoded: torch.Tensor, pictures: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
+    """Both without the same few rows and columns at two edges.
+
+    The perceptual network's strides and our cells are multiples of one another: always seen from the same corner, it
+    would be blind to the same pixels of every cell, and the decoder would fill them with a grid.
+    """
+    top, left = torch.randint(SHIFT_PX, (2,), generator=generator).tolist()
+    return decoded[..., top:, left:], pictures[..., top:, left:]
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """All parts of a run, ready to start."""
@@ -140,7 +154,7 @@ def create(options: argparse.Namespace) -> Run:
         load_start(student, options.start)
     loop = loop_of(options, weight_decay=0.01, betas=(0.9, 0.99), log_steps=50)
     trainer = begin(loop, student.to(options.device), resume=options.resume)
-    perceptual = load_perceptual(options.teachers).to(options.device) if options.perceptual else None
+    perceptual = load_distances(options.teachers).to(options.device) if options.perceptual else None
     clock = lambda: (trainer.state.step, trainer.progress())  # noqa: E731
     steps = Steps(of_options(StepConfig, options), ahead, perceptual, clock, device=options.device)
     val = load_pictures(options.data, options.sharp, "val")
@@ -191,7 +205,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add_fields(parser, VQConfig, StepConfig, without=("widths",))
     known = parser.parse_known_args(arguments)[0]
     if known.model == "vqgan":
-        losses = {"perceptual": 1.0, "adversarial": 0.3, "discriminator": 32, "codes_from": 0.0}
+        losses = {
+            "perceptual": 0.06,
+            "adversarial": 0.3,
+            "adversarial_from": 0.1,
+            "discriminator": 32,
+            "codes_from": 0.0,
+        }
         parser.set_defaults(rate=5e-4, start=OUT / "vqvae", **losses)
     else:
         parser.set_defaults(rate=2e-3)

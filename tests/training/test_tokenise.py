@@ -145,8 +145,37 @@ def test_a_run_learns_and_writes_what_the_app_loads(run):
     assert (run / "sheet.png").stat().st_size > 1000
 
 
+def vqgan_options(run: Path) -> list[str]:
+    return ["--model", "vqgan", "--start", str(run), "--codes", "64", "--discriminator", "8", "--adversarial-from", "0"]
+
+
+def test_until_its_time_the_encoder_and_the_codes_stay_as_they_are(data, run, tmp_path):
+    made = tokenise.create(tokenise.parse(options(data, tmp_path, 4, *vqgan_options(run), "--encoder-from", "0.5")))
+    before = {name: value.clone() for name, value in made.trainer.model.state_dict().items()}
+    changed = []
+    for _ in range(4):
+        parts = made.trainer.step(made.steps)
+        after = made.trainer.model.state_dict()
+        changed.append(
+            {name.split(".")[1] for name in before if name.startswith("vq.") and (before[name] != after[name]).any()}
+        )
+        assert ("commitment" in parts) == (len(changed) > 2)
+    assert changed[1] == {"decoder", "post_quant_conv"}
+    assert changed[3] == {"decoder", "post_quant_conv", "encoder", "quant_conv", "quantize"}
+
+
+def test_a_shifted_pair_shows_the_same_place_of_both():
+    picture = torch.arange(20.0 * 24).view(1, 1, 20, 24)
+    corners = set()
+    for seed in range(60):
+        ours, theirs = tokenise.shifted(picture + 0.5, picture, torch.Generator().manual_seed(seed))
+        assert torch.equal(ours, theirs + 0.5)
+        corners.add(divmod(int(theirs[0, 0, 0, 0]), 24))
+    assert {row for row, _ in corners} == {column for _, column in corners} == set(range(tokenise.SHIFT_PX))
+
+
 def test_the_vqgan_begins_where_the_twin_ended_and_trains_both_players(data, run, tmp_path):
-    more = ["--model", "vqgan", "--start", str(run), "--codes", "64", "--discriminator", "8", "--adversarial-from", "0"]
+    more = [*vqgan_options(run), "--encoder-from", "0"]
     made = tokenise.create(tokenise.parse(options(data, tmp_path, 4, *more)))
     twin = torch.load(run / "checkpoint.pt", weights_only=True)["average"]
     assert torch.equal(made.trainer.model.vq.encoder.conv_in.weight, twin["vq.encoder.conv_in.weight"])
