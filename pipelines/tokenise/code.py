@@ -112,7 +112,7 @@ def _latents(model: TokeniseModel, whole: torch.Tensor, grid: tuple[int, int]) -
 
     def look(place: Place) -> torch.Tensor:
         part = whole[:, place.rows(model.cell), place.columns(model.cell)].to(model.device)[None].float() / 255
-        return _computed(model, models.latents_of, part)
+        return computed(model, models.latents_of, part)[0]
 
     return by_tiles(grid, model.tile // model.cell, 1, look)
 
@@ -132,7 +132,7 @@ def _painted(model: TokeniseModel, latents: torch.Tensor, size: tuple[int, int])
         raise UserError("errors.tokens_shape", rows=grid[0], columns=grid[1], width=size[1], height=size[0])
 
     def paint(place: Place) -> torch.Tensor:
-        return _computed(model, models.pictures_of, latents[:, place.rows(), place.columns()][None])
+        return computed(model, models.pictures_of, latents[:, place.rows(), place.columns()][None])[0]
 
     picture, _ = by_tiles(tuple(grid), model.tile // model.cell, model.cell, paint)
     picture = picture[:, : size[0], : size[1]]
@@ -143,8 +143,15 @@ def _rounded(picture: np.ndarray) -> np.ndarray:
     return np.round(picture).astype(np.uint8)
 
 
-def _computed(model: TokeniseModel, function: Callable, values: torch.Tensor) -> torch.Tensor:
-    """One pass in the model's type, (1, ...) to (...) float32; what overflows in half precision again in float32.
+def computed(model: TokeniseModel, function: Callable, values: torch.Tensor) -> torch.Tensor:
+    """One pass in the model's type; what overflows in half precision again in float32.
+
+    Args:
+        function: of ``models``, ``latents_of`` or ``pictures_of``.
+        values: (B, ...) float32 on the model's device.
+
+    Returns:
+        (B, ...) float32.
 
     Raises:
         UserError: ``errors.model_not_finite``.
@@ -154,4 +161,4 @@ def _computed(model: TokeniseModel, function: Callable, values: torch.Tensor) ->
         found = function(copy.deepcopy(model.module).float(), values)
     if not found.isfinite().all():
         raise UserError("errors.model_not_finite", model=model.id)
-    return found[0].float()
+    return found.float()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from pipelines.runtime.errors import UserError
-from pipelines.tokenise.code import decode_exact
+from pipelines.tokenise.code import computed, decode_exact
 from pipelines.tokenise.models import TokeniseModel, codes_of, pictures_of
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def look(
         nearest: how many neighbours, at most one less than there are codes.
 
     Raises:
-        UserError: ``errors.token_outside``.
+        UserError: ``errors.token_outside``, ``errors.model_not_finite``.
     """
     _check_place(indices, row, column)
     index, book = int(indices[row, column]), codebook_of(model)
@@ -160,11 +160,13 @@ def patches(model: TokeniseModel, codes: np.ndarray) -> np.ndarray:
 
     In a picture a token looks different: the decoder's convolutions mix it with its neighbours, and its group
     normalisation (arXiv 1803.08494) takes mean and variance over the whole extent, which here is this one token.
+
+    Raises:
+        UserError: ``errors.model_not_finite``.
     """
     indices, found = torch.from_numpy(np.asarray(codes, np.int64)), []
     for some in indices.split(BATCH):
-        latents = codes_of(model.module, some[:, None, None].to(model.device))
-        found.append(_bytes(pictures_of(model.module, latents)))
+        found.append(_bytes(_pictures(model, some[:, None, None])))
     return np.concatenate(found) if found else np.zeros((0, model.cell, model.cell, 3), np.uint8)
 
 
@@ -185,9 +187,8 @@ def in_place(model: TokeniseModel, indices: np.ndarray, row: int, column: int, *
     window = indices[top : row + AROUND + 1, left : column + AROUND + 1].astype(np.int64)
     windows = np.repeat(window[None], len(codes), axis=0)
     windows[:, row - top, column - left] = codes
-    latents = codes_of(model.module, torch.from_numpy(windows).to(model.device))
     y, x = (row - top) * cell, (column - left) * cell
-    return _bytes(pictures_of(model.module, latents)[:, :, y : y + cell, x : x + cell])
+    return _bytes(_pictures(model, torch.from_numpy(windows))[:, :, y : y + cell, x : x + cell])
 
 
 def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -240,9 +241,14 @@ def _reach(change: np.ndarray, radius: np.ndarray) -> float:
     return float(radius.ravel()[order[np.searchsorted(held, REACH * held[-1])]])
 
 
+def _pictures(model: TokeniseModel, grids: torch.Tensor) -> torch.Tensor:
+    """Grids (B, h, w) int64 to (B, 3, H, W) float32 around 0..1."""
+    return computed(model, pictures_of, codes_of(model.module, grids.to(model.device)).float())
+
+
 def _bytes(pictures: torch.Tensor) -> np.ndarray:
     """(B, 3, H, W) around 0..1 to (B, H, W, 3) uint8."""
-    return pictures.float().clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return pictures.clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 # --- edits ---

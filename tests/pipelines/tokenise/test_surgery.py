@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -91,6 +92,13 @@ def test_patches_are_grids_of_one_token(tiny_model, monkeypatch):
         assert np.abs(patch.astype(int) - alone).max() <= 1  # batches of another size round otherwise
     np.testing.assert_array_equal(found[0], found[3])
     assert len(surgery.patches(tiny_model, codes[:0])) == 0
+
+
+def test_patches_that_are_no_numbers_are_refused(tiny_model):
+    broken = replace(tiny_model, module=copy.deepcopy(tiny_model.module))
+    broken.module.decoder.conv_out.bias.fill_(float("nan"))
+    with pytest.raises(UserError, match="model_not_finite"):
+        surgery.patches(broken, np.array([0]))
 
 
 @pytest.mark.parametrize("place", [(0, 0), (2, 3), (4, 7)])
@@ -210,16 +218,11 @@ def test_the_kth_nearest_is_that_of_a_search_in_float64(tiny_model, k, monkeypat
 
 
 def test_of_two_equal_codes_each_is_its_own_nearest(tiny_model):
-    module = replace(tiny_model).module
-    weight = module.quantize.embedding.weight
-    kept = weight.data[3].clone()
-    try:
-        weight.data[3] = weight.data[9]
-        indices = np.array([[3, 9]], np.int32)
-        np.testing.assert_array_equal(surgery.nearest_kth(tiny_model, indices, 0), indices)
-        np.testing.assert_array_equal(surgery.nearest_kth(tiny_model, indices, 1), [[9, 3]])
-    finally:
-        weight.data[3] = kept
+    twins = replace(tiny_model, module=copy.deepcopy(tiny_model.module))
+    twins.module.quantize.embedding.weight[3] = twins.module.quantize.embedding.weight[9]
+    indices = np.array([[3, 9]], np.int32)
+    np.testing.assert_array_equal(surgery.nearest_kth(twins, indices, 0), indices)
+    np.testing.assert_array_equal(surgery.nearest_kth(twins, indices, 1), [[9, 3]])
 
 
 def test_swapping_twice_gives_both_back():
