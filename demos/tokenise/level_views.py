@@ -11,16 +11,14 @@ import numpy as np
 
 from demos.shell import tables
 from demos.shell.components import door
-from demos.shell.prose import Prose
 from demos.shell.results import milliseconds
+from demos.tokenise.views import framed, sentence, word
 
 if TYPE_CHECKING:
     from pipelines.tokenise.blocks import Colours, Run
     from pipelines.tokenise.code import Tokens
     from pipelines.tokenise.formula import Quantising
 
-PROSE = Prose("tokenise", "tk")
-word, framed, sentence = PROSE.word, PROSE.framed, PROSE.sentence
 STYLE = f"<style>{Path(__file__).with_name('levels.css').read_text('utf-8')}</style>"
 PARTS = ("encoder", "quantiser", "decoder")
 LONGEST_PX = 512  # of the picture beside its latents

@@ -10,7 +10,8 @@ import numpy as np
 from demos.shell import tables
 from demos.shell.arrays import pack
 from demos.tokenise.decoded import averaged
-from demos.tokenise.level_views import framed, number, sentence, word
+from demos.tokenise.level_views import number
+from demos.tokenise.views import framed, sentence, word
 
 if TYPE_CHECKING:
     from pipelines.tokenise.loss import Loss

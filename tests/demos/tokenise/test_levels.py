@@ -71,7 +71,7 @@ def test_losses_of_the_whole_picture_are_told_with_how_they_were_used(found):
     told = level_views.numbers(found, codes=32, bundled=True)
     for value in (found.codebook_loss, found.commitment_loss):
         assert f'<td class="n">{level_views.number(value)}</td>' in told
-    assert "β was 0.25" in told and "48 cells" in told
+    assert "β = 0.25 and without" in told and "48 cells" in told
     assert "diffusers' VQModel" in level_views.numbers(found, codes=32, bundled=False).replace("&#x27;", "'")
 
 
@@ -102,7 +102,7 @@ def test_both_levels_of_a_visitors_picture(visitor):
     assert "Nearest code" in parts and not time.visible and colours.count("<img") == 3
     assert levels._blocks(visitor.answered, visitor.shared, visitor.request)[0] == parts  # timed once for a picture
     numbers, value = levels._numbers(visitor.answered, visitor.shared, visitor.request)
-    assert "β was 0.25" in numbers
+    assert "β = 0.25 and without" in numbers
     assert value["name"] == visitor.asked.name
     assert value["files"]["latents"]["shape"] == list(visitor.tokens.latents.shape)
     assert value["files"]["nearest"]["dtype"] == "uint16"
