@@ -121,11 +121,11 @@ function swap() {
 }
 
 // --- the change map: colours of the shell, from nothing to its largest value ---
-function coloured({ map, px }) {
+function coloured({ map, most, px }) {
   const [rows, columns] = map.shape, values = unpack(map), sheet = document.createElement("canvas");
-  const most = values.reduce((a, b) => Math.max(a, b), 0), image = new ImageData(columns, rows);
+  const image = new ImageData(columns, rows);
   for (let i = 0; i < values.length; i++) {
-    const from = 3 * clamp(Math.round((255 * values[i]) / Math.max(most, 1)), 0, 255);
+    const from = 3 * values[i];
     image.data.set([colourTable[from], colourTable[from + 1], colourTable[from + 2], 255], 4 * i);
   }
   Object.assign(sheet, { width: columns, height: rows });

@@ -74,9 +74,12 @@ def answer(
 
 
 def _change(values: np.ndarray) -> dict:
-    """{"map": packed float16, "px": pixels a side that each of its values stands for}."""
+    """{"map": packed uint8, "most", "px"}: 255 of the map stands for `most`, which is at least one level, and each of
+    its values for px x px pixels. The page shows 256 colours, so that nothing finer would be seen."""
     px = max(1, -(-max(values.shape) // CHANGE_PX))
-    return {"map": pack(averaged(values, px).astype(np.float16)), "px": px}
+    means = averaged(values, px)
+    most = max(float(means.max()), 1.0)
+    return {"map": pack(np.round(255 * means / most).astype(np.uint8)), "most": most, "px": px}
 
 
 def averaged(values: np.ndarray, factor: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What a test does with the board of board_page.py, and how it sees what came of it."""
 
 import json
+from collections.abc import Iterator
 
 from tests.browser import board_page
 
@@ -105,3 +106,37 @@ def opened(page) -> Hands:
     hands = Hands(page)
     hands.ready()
     return hands
+
+
+def desks(chromium, site) -> Iterator[Hands]:
+    """One page for all tests that need no window of their own: opening it is what takes the time."""
+    context, errors = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="en-US"), []
+    page = context.new_page()
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.set_default_timeout(60_000)
+    page.goto(f"{site}?show=board")
+    yield opened(page)
+    context.close()
+    assert not errors
+
+
+def shows(request, opener, site) -> Iterator:
+    """show() -> the desk with a fresh grid; show(width=375, ...) -> a page of its own."""
+
+    def show(**options) -> Hands:
+        board_page.CALLS.clear()
+        board_page.GATE.set()
+        if options:
+            return opened(opener(f"{site}?show=board", **options))
+        hands = request.getfixturevalue("desk")
+        hands.size = (256, 256)
+        hands.anew()
+        return hands
+
+    yield show
+    board_page.GATE.set()
+
+
+def near(found: list[int], code: int) -> bool:
+    """Whether a colour on screen is a code's, but for rounding."""
+    return all(abs(a - int(b)) <= 3 for a, b in zip(found, board_page.colour(code), strict=True))

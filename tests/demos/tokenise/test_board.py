@@ -201,12 +201,17 @@ def test_an_answer_carries_what_it_was_given():
 def test_a_change_map_is_the_mean_of_the_pixels_that_a_value_stands_for(shape):
     values = np.random.default_rng(1).uniform(0, 255, shape)
     sent = answer("a", 1, change=values)["change"]
-    px, found = sent["px"], unpack(sent["map"]).astype(float)
+    px, found = sent["px"], unpack(sent["map"]) / 255 * sent["most"]
     assert max(found.shape) <= 256 and px == -(-max(shape) // 256)
     for row in range(found.shape[0]):
         for column in range(0, found.shape[1], 37):
             part = values[row * px : (row + 1) * px, column * px : (column + 1) * px]
-            assert found[row, column] == pytest.approx(part.mean(), rel=1e-3)
+            assert found[row, column] == pytest.approx(part.mean(), abs=sent["most"] / 500)
+
+
+def test_a_change_too_small_to_be_seen_stays_dark():
+    sent = answer("a", 1, change=np.full((8, 8), 0.25))["change"]
+    assert sent["most"] == 1 and (unpack(sent["map"]) == 64).all()
 
 
 def test_decoded_gives_python_nothing():
