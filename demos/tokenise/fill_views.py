@@ -82,12 +82,13 @@ def fitted(pixels: np.ndarray) -> np.ndarray:
 def frame(pixels: np.ndarray, steps: Sequence[Filling], hole: np.ndarray, *, cell: int, codes: int) -> dict:
     """What the film takes after the last of these steps: three pictures, and the curves so far.
 
-    pixels: (H, W, 3) uint8, the picture of that step. hole: (h, w) bool, all that was to be filled.
+    pixels: (H, W, 3) uint8, the picture of that step. hole: (h, w) bool, all that was to be filled. Confidence is
+    coloured by its square root: of a thousand codes even a good guess seldom has a tenth of the probability.
     """
     last, size = steps[-1], pixels.shape[:2]
     pictures = (
         picture(pixels, last, cell=cell),
-        over_hole(confidence(steps, hole), hole, most=1.0, cell=cell, size=size),
+        over_hole(np.sqrt(confidence(steps, hole)), hole, most=1.0, cell=cell, size=size),
         over_hole(entropy(last), np.zeros_like(hole), most=math.log2(codes), cell=cell, size=size),
     )
     return {
