@@ -112,7 +112,7 @@ def row(
     label: dict[str, str], pixels: np.ndarray, original: np.ndarray, *, bytes: int, own: bool = False,
     save: Callable[[np.ndarray], str] = page_file,
 ) -> Row:  # fmt: skip
-    """Measure an autoencoder's picture. pixels, original: (H, W, 3) uint8. save: keeps a picture and gives its `src`."""
+    """Measure an autoencoder's picture. pixels, original: (H, W, 3) uint8. save: keeps a picture, gives its `src`."""
     from pipelines.tokenise import compare
 
     return Row(
