@@ -1,11 +1,15 @@
-"""What the surgery panel says, as HTML in both languages, and the maps it lays over a picture. No gradio, no torch."""
+"""What the surgery panel says, as HTML in both languages, and the maps it lays over a picture. No torch."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from demos.shell.arrays import pack
 from demos.shell.prose import Prose
 from demos.shell.words import spans
+from demos.tokenise import decoded
 
 if TYPE_CHECKING:
     from pipelines.tokenise.surgery import Footprint
@@ -41,9 +45,17 @@ def reached(found: Footprint, *, cell: int) -> str:
 
 
 def over(found: Footprint) -> dict:
-    """The footprint's map over the picture as it was before, for `HeatMap`."""
+    """The footprint's map over the picture as it was before, for `HeatMap`; a large one averaged down."""
     brightest = max(1.0, min(BRIGHTEST, float(found.change.max())))
-    return {"picture": found.before, "map": found.change, "range": (0.0, brightest)}
+    px = -(-max(found.change.shape) // decoded.CHANGE_PX)
+    values = decoded.averaged(found.change, px)
+    height, width = (side * px for side in values.shape)
+    return {
+        "picture": found.before,
+        "map": pack(values.astype(np.float16)),
+        "box": (0, 0, width, height),
+        "range": (0.0, brightest),
+    }
 
 
 def did(name: str, *, places: int, region: bool, **values) -> str:

@@ -118,8 +118,9 @@ def test_the_slider_moves_on_from_the_same_codes_within_one_step(show, model):
         page.keyboard.press("ArrowRight")
         np.testing.assert_array_equal(wait_for_edit(page, now), surgery.nearest_kth(model, before.astype(np.int32), k))
         expect(page.locator("#tk-surgery-status")).to_contain_text(f"number {k} ")
+    now = grid(page)
     page.locator("#it [data-name=board_undo]").click()
-    np.testing.assert_array_equal(wait_for_edit(page, grid(page)), before)
+    np.testing.assert_array_equal(wait_for_edit(page, now), before)
 
 
 def test_the_footprint_is_shown_beside_its_sentence(show):
@@ -135,20 +136,16 @@ def test_the_footprint_is_shown_beside_its_sentence(show):
     np.testing.assert_array_equal(grid(page), before)  # only looked at
 
 
-def test_a_second_picture_comes_onto_the_board_and_is_swapped_in(show):
+def test_a_second_picture_is_swapped_in_and_another_first_one_clears_the_panel(show):
     page = show()
     before = grid(page)
-    page.locator("#tk-second .examples button, #tk-second [data-example]").nth(2).click()
+    pick(page, 1, 1)
+    page.locator("#tk-second [data-example]").nth(2).click()
     page.wait_for_function("window.seen.other")
     expect(page.locator("#tk-second-status")).to_contain_text(f"{before.shape[0]} × {before.shape[1]} tokens")
     page.locator("#it [data-name=board_swap]").click()
     after = wait_for_edit(page, before)
     assert (after != before).mean() > 0.5
-
-
-def test_another_picture_clears_the_panel(show):
-    page = show()
-    pick(page, 1, 1)
     page.locator("#coffee").click()
     expect(page.locator("#tk-token .none")).to_be_visible()
 
@@ -209,9 +206,10 @@ def test_use_is_counted_on_the_board_and_over_the_set(show):
     expect(row).to_have_text(f"{even.perplexity:.0f}")  # follows the edit
 
 
-def test_the_map_tells_of_the_code_under_the_pointer_and_gives_it_to_the_brush(show, model):
+def test_the_map_shows_each_code_tells_of_it_and_gives_it_to_the_brush(show, model):
     page = show()
     open_book(page)
+    assert patches_shown(page, model) >= 30  # of 32: the frames lie over two of them
     canvas = page.locator("#tk-codebook .sheet canvas")
     canvas.scroll_into_view_if_needed()
     places, box = codebook.layout(model), canvas.bounding_box()
@@ -231,23 +229,20 @@ def test_the_map_tells_of_the_code_under_the_pointer_and_gives_it_to_the_brush(s
     page.wait_for_function(f"window.seen.code === {int(places[2, 6])}")
 
 
-def test_the_map_shows_the_patches_at_their_places(show, model):
-    page = show()
-    open_book(page)
+def patches_shown(page, model) -> int:
+    """At how many places of the map the patch of the code that belongs there is seen."""
     page.locator("#tk-codebook [data-name=all]").click()
     places, patches = codebook.layout(model), surgery.patches(model, np.arange(32))
     shown = page.evaluate("""() => {
       const canvas = document.querySelector('#tk-codebook .sheet canvas'), { width, height } = canvas;
       return { data: [...canvas.getContext('2d').getImageData(0, 0, width, height).data], width };
     }""")
-    pixels = np.array(shown["data"], np.uint8).reshape(-1, shown["width"], 4)[..., :3]
-    rows, columns = places.shape
-    side = pixels.shape[1] // columns
-    near = 0
+    pixels, near = np.array(shown["data"], np.uint8).reshape(-1, shown["width"], 4)[..., :3], 0
+    side = pixels.shape[1] // places.shape[1]
     for (row, column), code in np.ndenumerate(places):
         cell = pixels[row * side : (row + 1) * side, column * side : (column + 1) * side]
         near += np.abs(means(cell) - means(patches[code])).max() < 8
-    assert near >= rows * columns - 2  # the frames lie over two of them
+    return near
 
 
 def means(pixels: np.ndarray) -> np.ndarray:

@@ -98,7 +98,8 @@ def test_an_edit_goes_to_the_board_decoded(visitor, model, edit, region):
     np.testing.assert_array_equal(pixels_of(value["picture"]), pixels)
     assert (value["name"], value["serial"]) == (visitor.asked.name, 700)
     change = surgery.difference(answer.grid(visitor.answered, visitor.request).pixels, pixels)
-    np.testing.assert_allclose(unpack(value["change"]["map"]), change, rtol=2e-3, atol=1e-2)
+    step = value["change"]["most"] / 255
+    np.testing.assert_allclose(unpack(value["change"]["map"]) * step, change, atol=step)
     assert f"{mask.sum()} tokens" in told
     assert stamp != edit(board(visitor), visitor.answered, visitor.request)[2]  # the page is told each time
 
@@ -155,10 +156,21 @@ def test_the_footprint_is_told_and_laid_over_the_picture(visitor, model):
     here = visitor.tokens.indices[2, 2]
     farthest = np.linalg.norm(vectors - vectors[here], axis=1).argmax()
     found = surgery.footprint(model, now.indices, 2, 2, other=int(farthest), size=visitor.tokens.size)
-    np.testing.assert_array_equal(heat["map"], found.change)
+    np.testing.assert_allclose(unpack(heat["map"]), found.change, rtol=1e-3, atol=1e-3)
+    assert heat["box"] == (0, 0, *visitor.tokens.size[::-1])
     for text in (f"Code {farthest} at row 3, column 3", f"{found.inside:.0%}", "词元不等于图块"):
         assert text in told
     assert heat["range"][1] <= surgery_views.BRIGHTEST
+
+
+def test_a_large_footprint_is_averaged_down(visitor, model):
+    found = surgery.footprint(model, visitor.tokens.indices, 2, 2, other=1, size=visitor.tokens.size)
+    heat = surgery_views.over(replace(found, change=found.change.repeat(3, axis=0).repeat(3, axis=1)))
+    px = -(-3 * max(found.change.shape) // 256)
+    rows, columns = heat["map"]["shape"]
+    assert max(rows, columns) <= 256
+    assert heat["box"] == (0, 0, columns * px, rows * px)
+    assert unpack(heat["map"]).mean() == pytest.approx(found.change.mean(), rel=0.02)
 
 
 def test_a_footprint_that_is_nothing_says_so(visitor, model):
