@@ -14,7 +14,7 @@ from demos.shell import jobs
 from demos.shell.components import door
 from demos.shell.links import PRIVATE
 from demos.shell.words import spans, t
-from demos.tokenise import decoded, fill_run, fill_views, parts
+from demos.tokenise import answer, decoded, fill_run, fill_views, parts
 from demos.tokenise.fill_api import API
 from demos.tokenise.fill_film import FillFilm
 from demos.tokenise.fill_run import Wanted
@@ -124,6 +124,9 @@ def filled(panel: Panel, shared: parts.Shared, *, answered, board: Edited | None
     stage = fill_run.stage_for(model.id)
     steps = []
     for step in jobs.steps(fill_run.run(stage, board.indices, board.hole, asked)):
+        if other_grid(question, request):
+            yield {panel.status: spans("tokenise.fill_other")}
+            return
         steps.append(step)
         pixels = jobs.on_device(_so_far, model, step, question.size)
         yield {
@@ -133,6 +136,12 @@ def filled(panel: Panel, shared: parts.Shared, *, answered, board: Edited | None
         }
     said = spans("tokenise.fill_done", count=int(board.hole.sum()), steps=len(steps))
     yield {panel.status: said, shared.edited: secrets.token_urlsafe(6)}
+
+
+def other_grid(question: parts.Question, request: gr.Request) -> bool:
+    """Whether another grid was put on the board meanwhile."""
+    latest = answer.latest(request)
+    return latest is not None and latest.question.name != question.name
 
 
 def _so_far(model: TokeniseModel, step: Filling, size: tuple[int, int]) -> np.ndarray:

@@ -22,7 +22,7 @@ MOST_TEMPERATURE = 2.0
 MOST_GUIDANCE = 10.0
 MOST_SEED = 2**32 - 1
 MOST_LETTERS = 200
-AT_ONCE = 64  # windows in one batch: 257 x 257 attention weights each
+MOST_LOGITS = 2**24  # in one batch of windows: 64 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def fill(
         stage: as ``second_stage.load`` gives it.
         indices: (h, w) integers, codes of the stage's tokeniser; what stands in the hole is not looked at.
         hole: (h, w) bool; all True: a picture from nothing; all False: one step that changes nothing.
-        condition: (D,) float32 of unit length, a text's feature, or None.
+        condition: what ``read`` made of a text, (D,) float32 of unit length for the bundled stage, or None.
         guidance: how far beyond what the condition alone says: logits_without + guidance (logits_with -
             logits_without) (2207.12598). 1: the condition alone; without a condition it does nothing.
         steps: 1 to 64, of the cosine schedule; a hole of fewer places takes as many steps as it has places.
@@ -99,7 +99,7 @@ def windows(length: int, side: int) -> list[int]:
 
 
 def read(clip, text: str) -> np.ndarray:
-    """The condition that a name or sentence gives: (D,) float32 of unit length.
+    """The condition that a name or sentence gives: (D,) float32 of unit length, where a CLIP reads it.
 
     clip: the loaded model that ``SecondStage.reader`` names.
 
@@ -185,8 +185,9 @@ def _seen_through_windows(stage, current: torch.Tensor, feature, guidance: float
         for column in windows(padded.shape[1], stage.side)
     ]
     touched = [place for place in places if hidden[place].any()]
-    for first in range(0, len(touched), AT_ONCE):
-        batch = touched[first : first + AT_ONCE]
+    at_once = max(1, MOST_LOGITS // (stage.side**2 * stage.codes))
+    for first in range(0, len(touched), at_once):
+        batch = touched[first : first + at_once]
         for place, logits in zip(
             batch, _logits(stage, torch.stack([padded[place] for place in batch]), feature, guidance), strict=True
         ):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from demos.shell.arrays import unpack
-from demos.tokenise import fill_panel, fill_run
+from demos.tokenise import answer, fill_panel, fill_run
 from demos.tokenise.fill_film import FillFilm
 from demos.tokenise.fill_run import Wanted
 from pipelines.tokenise import code
@@ -138,3 +138,14 @@ def test_closing_between_steps_frees_the_device(panel, models, visitor):
     running.close()
     assert jobs.on_device(lambda: "free") == "free"
     assert models["autoencoder"].cell == CELL
+
+
+def test_another_grid_on_the_board_ends_it(panel, models, visitor):
+    shared, question = shared_of(), question_of((48, 64))
+    board = board_of(question, np.ones((6, 8), bool))
+    running = fill_panel.filled(panel, shared, answered=question.text, board=board, asked=ASKED, request=visitor)
+    next(running), next(running)
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    answer.keep(answer.Grid(question_of((48, 64)), board.indices, pixels), visitor)
+    (last,) = running
+    assert list(last) == [panel.status]

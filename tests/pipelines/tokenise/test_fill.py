@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pipelines.runtime.errors import UserError
+from pipelines.tokenise import fill as fill_module
 from pipelines.tokenise import second_stage
 from pipelines.tokenise.code import decode, decode_latents
 from pipelines.tokenise.fill import check_settings, fill, read, so_far, windows
@@ -105,6 +106,20 @@ def test_only_windows_that_touch_the_hole_are_asked_and_all_at_once(stage, monke
     asked.clear()
     list(fill(stage, grid_of(8, 8), np.ones((8, 8), bool), steps=3))
     assert asked == [9, 9, 9]
+
+
+def test_many_windows_go_in_several_batches_to_the_same_end(stage, monkeypatch):
+    hole = np.ones((8, 8), bool)
+    together = list(fill(stage, grid_of(8, 8), hole, steps=2))[-1]
+    asked = []
+    whole = SecondStage.logits
+    monkeypatch.setattr(fill_module, "MOST_LOGITS", 4 * 4 * 20 * 4)
+    monkeypatch.setattr(
+        SecondStage, "logits", lambda self, grids, condition: asked.append(len(grids)) or whole(self, grids, condition)
+    )
+    apart = list(fill(stage, grid_of(8, 8), hole, steps=2))[-1]
+    assert asked == [4, 4, 1] * 2
+    assert np.array_equal(together.indices, apart.indices)
 
 
 def test_a_small_grid_lies_in_the_middle_of_hidden_codes(stage):
