@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from demos.shell import jobs, results
+from demos.shell.components.starter import Starter
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Writer:
 
 
 def when_seen(page, switch: results.LevelSwitch, answered: gr.Textbox, *, blocks: Writer, numbers: Writer) -> None:
-    """Call a writer when its level comes up, and when `answered` changes while it is seen."""
+    """Call a writer when its level comes up, also by a link, and when `answered` changes while it is seen."""
     writers = {"blocks": blocks, "numbers": numbers}
 
     def on_level(level, answered, lang, request: gr.Request):
@@ -30,5 +31,6 @@ def when_seen(page, switch: results.LevelSwitch, answered: gr.Textbox, *, blocks
         return dict(zip(writer.outputs, writer.write(answered, request), strict=True))
 
     inputs, outputs = [switch, answered, page.lang], [*blocks.outputs, *numbers.outputs]
-    for event in (switch.change, answered.change):
+    opened = Starter(run=switch.value in writers)
+    for event in (switch.change, answered.change, opened.start):
         event(jobs.short(on_level), inputs, outputs, **jobs.SHORT, trigger_mode="always_last")

@@ -109,9 +109,15 @@ def test_the_loss_panel_shows_three_pictures_at_one_zoom_and_both_errors(page):
     assert len(set(again)) == 1 and again[0] != moved[0]
 
 
+def test_a_link_to_a_level_opens_it_with_its_numbers(opener, app_server):
+    opened = opener(f"{app_server.url}?tab=tokenise&lang=en&level=numbers")
+    expect(opened.locator("#tk-quantiser .best .won")).to_have_count(1)
+
+
 def test_another_size_is_another_answer_everywhere(page):
     before = page.locator("#tk-loss img").first.get_attribute("src")
     title = page.locator("#tk-numbers p").first.inner_text()
     page.locator("#tk-size").get_by_text("256 px", exact=True).click()
     expect(page.locator("#tk-numbers p").first).not_to_have_text(title)
+    page.locator("#tk-loss").scroll_into_view_if_needed()  # it is worked out when it is in view
     expect(page.locator("#tk-loss img").first).not_to_have_attribute("src", before)
