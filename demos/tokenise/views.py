@@ -62,7 +62,8 @@ def fitted(tokens, full_size: tuple[int, int]) -> list[str]:
 
 def notes(lines: Sequence[str]) -> str:
     """Sentences about how a picture got through, each already HTML, in one paragraph."""
-    return framed(f'<p class="tk-note">{" ".join(lines)}</p>') if lines else ""
+    space = '<span lang="en"> </span>'  # Chinese sentences follow one another without
+    return framed(f'<p class="tk-note">{space.join(lines)}</p>') if lines else ""
 
 
 def working(name: str) -> str:
