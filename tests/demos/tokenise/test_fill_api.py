@@ -8,12 +8,14 @@ from PIL import Image
 
 from demos.shell.components.door import file_data
 from demos.shell.sessions import cache
-from demos.tokenise import fill_api, parts
+from demos.tokenise import examples, fill_api, parts
 from tests.demos.tokenise.fill_tiny import (
     CODES,
     refusal,
     tiny_models,  # noqa: F401
 )
+from tests.over_http import Visitor as HttpVisitor
+from tests.over_http import check_sentence
 
 FRAME = {"cell": 8, "full": (100, 200), "size": (32, 64)}  # the picture was shrunk by 3.125
 
@@ -73,3 +75,29 @@ def test_a_model_without_a_second_stage_is_refused_before_the_picture_is_looked_
     assert refusal(fill_api.fill_hole, None, model=parts.TWIN) == "errors.no_second_stage"
     assert refusal(fill_api.fill_hole, None, size=333) == "tokenise.size_unknown"
     assert refusal(fill_api.fill_hole, None) == "errors.picture_missing"
+
+
+def test_over_http_a_text_decides_and_what_cannot_be_used_is_refused_in_a_sentence(app_server):
+    caller = HttpVisitor(app_server.url, timeout_s=240)
+    picture = caller.upload(examples.find("cat").path.read_bytes(), "cat.jpg")
+
+    def call(hole, text, **given):
+        settings = {"guidance": 2.0, "steps": 2, "temperature": 0.5, "seed": 0, "size": 128, "model": "", "lang": "zh"}
+        return caller.call("fill_hole", picture, hole, text, *(settings | given).values())
+
+    answers = [
+        call(None, text, model=parts.BUNDLED).values[0]["indices"] for text in ("", "\u7ea2\u82f9\u679c", "a black car")
+    ]
+    assert [len(answers[0]), len(answers[0][0])] == [11, 16]
+    assert answers[0] != answers[1] != answers[2] != answers[0]
+    for refused in (
+        call(None, "x" * 201),
+        call(None, "", steps=65),
+        call(None, "", temperature=float("nan")),
+        call(None, "", guidance=-1),
+        call(None, "", seed=1.5),
+        call(None, "", size=77),
+        call(None, "", model="lucida-vqvae"),
+        call([[9, 9, 2, 2]], ""),
+    ):
+        check_sentence(refused.sentence, "zh")
