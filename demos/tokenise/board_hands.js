@@ -1,6 +1,6 @@
 // Mouse, pen and fingers on the board. Two fingers zoom and move it; one belongs to the tool that needs it.
 const TAP_PX = 8;
-let press = null; // {type, x, y, moved, cell, sliding}
+let press = null; // {type, x, y, moved, cell}
 let pinch = null;
 const fingers = new Map(); // of touch pointers on the canvas: where each is
 
@@ -83,7 +83,11 @@ function betweenFingers() {
 }
 /** A stroke that the first finger had begun is taken back: it was the start of a zoom. */
 function startPinch() {
-  if (drawn?.stepped) undo();
+  if (drawn?.stepped) {
+    undo();
+    future.pop();
+    able();
+  }
   press = hovered = null;
   cancel();
   const { x, y, apart } = betweenFingers();

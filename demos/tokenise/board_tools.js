@@ -104,9 +104,9 @@ const tools = {
   ),
   copy: {
     precise: true,
-    down: (cell) => (clip ? stamp(cell) : cutting.down(cell)),
+    down: (cell) => clip || cutting.down(cell),
     move: (cell) => cutting.move(cell),
-    up: (cell) => cutting.up(cell),
+    up: (cell) => (clip ? stamp(cell) : cutting.up(cell)), // a second finger may still make it a zoom
     enter: (cell) => (clip ? stamp(cell) : cutting.enter(cell)),
     drawn() {
       if (!clip) return cutting.drawn();
