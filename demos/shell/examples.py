@@ -40,4 +40,5 @@ def table() -> dict[str, dict[str, Any]]:
 
 def offered(ids: Sequence[str]) -> tuple[Example, ...]:
     """The examples of these ids, in their order."""
-    return tuple(Example(FOLDER / item["file"], item["title"], item["credit"]) for item in map(table().get, ids))
+    items = (table()[each] for each in ids)
+    return tuple(Example(FOLDER / item["file"], item["title"], item["credit"]) for item in items)

@@ -1,14 +1,11 @@
 """The named functions: the same limits and sentences as the page, over HTTP, and a PNG that comes back whole."""
 
-import base64
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from demos.shell.components import file_intake
-from pipelines.runtime.errors import UserError
 from pipelines.text_to_image.metadata import read_png
 from tests.over_http import Visitor
 
@@ -58,17 +55,3 @@ def test_tokens_are_told(app_server):
     told = visitor.call("tokenise_prompt", "红苹果 " * 20, "", "en").values[0]
     assert told["limit"] == 32 and told["cut_from"] is not None and told["chips"][0]["kind"] == "begin"
     assert visitor.call("tokenise_prompt", "x" * 3000, "", "en").refused
-
-
-@pytest.mark.parametrize(
-    "payload", [{"path": "/etc/passwd"}, {"path": 5}, {"path": "a\0b"}, "x", {"path": "../app.py"}]
-)
-def test_a_forged_path_is_not_opened(payload):
-    with pytest.raises(UserError, match="picture_gone"):
-        file_intake.opened(payload)
-
-
-def test_base64_is_no_path():
-    data = "data:image/png;base64," + base64.b64encode(b"x").decode()
-    with pytest.raises(UserError, match="picture_gone"):
-        file_intake.opened({"path": data})
