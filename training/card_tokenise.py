@@ -14,9 +14,10 @@ TITLES = {
     "vqvae": "Lucida VQ-VAE: its twin, trained for squared error alone",
 }
 LOSSES = {
-    "vqgan": "It began with the twin's weights. To squared error came the perceptual distance (SqueezeNet 1.1 of the "
-    "ONNX model zoo, Apache-2.0, trained on ImageNet), and in the later part a patch discriminator (hinge, adaptive "
-    "weight). No weight of either is in the file.",
+    "vqgan": "It began with the twin's weights{encoder}. To squared error came the sum of two perceptual distances, "
+    "weight {perceptual} (SqueezeNet 1.1 of the ONNX model zoo and EfficientNet-Lite0, both Apache-2.0, trained on "
+    "ImageNet), and from {adversarial_from:.0%} of the run on a patch discriminator (hinge, adaptive weight of at most "
+    "{adversarial}). No weight of any of them is in the file.",
     "vqvae": "Squared error alone, no teacher.",
 }
 SETS = {"outside": "the app's photographs, in no pack", "val": "val of the masks packs"}
@@ -89,6 +90,13 @@ def trials_table(runs: Sequence[Path]) -> str:
     return table(heads, rows)
 
 
+def losses_line(name: str, steps: dict) -> str:
+    """What was minimised, and by which networks. steps: the run's settings."""
+    kept = steps.get("encoder_from", 0) >= 1
+    encoder = " and keeps its encoder and its codes: the same integers, painted by another decoder" if kept else ""
+    return LOSSES[name].format(encoder=encoder, **steps)
+
+
 def write_card(name: str, folder: Path, figures: dict, *, run: Path, trials: Sequence[Path]) -> None:
     """Fill the template and write ``CARD.md`` into the folder of ``vqgan`` or ``vqvae``, which holds the weights."""
     settings = json.loads((run / "run.json").read_text(encoding="utf-8"))["settings"]
@@ -101,7 +109,9 @@ def write_card(name: str, folder: Path, figures: dict, *, run: Path, trials: Seq
         "parameters": f"{figures['parameters']:,}",
         "bytes": f"{sum(file.stat().st_size for file in folder.glob('*.safetensors')) / 2**20:.2f}",
         "training": training_lines({"Run": run}, packages={"torch": "PyTorch", "diffusers": "diffusers"}),
-        "losses": LOSSES[name],
+        "losses": losses_line(name, steps),
+        "crop": str(steps["crop_px"]),
+        "large": str(steps["large_px"]),
         "codes": f"Codes follow {follow}; {restart}; commitment {steps['commitment']}.",
         "trials": trials_table([run, *trials]),
         "accuracy": accuracy_table(figures),

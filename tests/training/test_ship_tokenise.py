@@ -18,6 +18,8 @@ from training.tokenise_validation import save_model
 
 TINY = VQConfig(patch=8, layers=1, widths=(16,), codes=16, code_width=4, latent_width=8)
 NETWORK = SecondStageConfig(codes=16, width=16, layers=1, heads=2, condition=8)
+STEPS = {"commitment": 0.25, "perceptual": 0.06, "adversarial": 0.3, "adversarial_from": 0.1, "encoder_from": 1.0}
+STEPS |= {"crop_px": 96, "large_px": 128}
 
 
 def write_run(folder: Path, settings: dict, figures: dict) -> None:
@@ -36,7 +38,7 @@ def runs(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     for name, ema in (("vqgan", 0.0), ("vqvae", 0.99)):
         save_model(create_vq(TINY), folder / name / "model")
-        settings = {"model": vars(TINY) | {"ema": ema}, "steps": {"commitment": 0.25}}
+        settings = {"model": vars(TINY) | {"ema": ema}, "steps": STEPS}
         write_run(folder / name, settings, {"psnr": 23.456, "codes_used": 15})
     tokenise_second_stage.save_model(MaskedTransformer(NETWORK), folder / "second_stage/model")
     write_run(folder / "second_stage", {"model": vars(NETWORK)}, {"pictures": 4567, "val_bits": 6.789})
@@ -86,6 +88,7 @@ def test_the_folders_load_and_their_cards_say_what_was_measured(runs, figures, t
         assert load_folder("x", out / name, placement=CPU).codes == 16
         card = (out / name / "CARD.md").read_text(encoding="utf-8")
         assert not re.findall(r"<[a-z]+>", card)
+        assert ("keeps its encoder and its codes" in card) == (name == "vqgan")
         psnr = figures[name]["sets"]["outside"]["psnr"]
         assert f"| the app's photographs, in no pack | 2 | 512 | tokens | {psnr['mean']:.2f} (" in card
         assert "| vqvae | running means (0.99) | 200 steps | 0.25 | 1234 | 60 | 23.46 | 15 |" in card
