@@ -5,7 +5,7 @@
 
 A diffusers ``VQModel`` that sees patches of pixels. First an autoencoder without codes, then k-means places the codes,
 then they follow running means. Small crops first, larger ones late. The VQGAN starts from the weights of the first
-run; it adds a perceptual distance and, for the last two thirds, a patch discriminator.
+run; it adds perceptual distances and, after a tenth of the run, a patch discriminator.
 On a GPU: ``--crops 64 --large-crops 32 --workers 8``. Writes ``runs/tokenise/MODEL``: checkpoint, curve, sheet
 (pictures above their reconstructions), run.json and ``model``, the folder that the app loads.
 """

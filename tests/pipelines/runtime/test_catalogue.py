@@ -130,6 +130,14 @@ def test_the_figures_of_the_bundled_sam_are_those_in_its_card():
     }
 
 
+@pytest.mark.parametrize("entry", [CATALOGUE.find(f"lucida-{name}") for name in ("vqgan", "vqvae")], ids=lambda e: e.id)
+def test_the_figure_of_a_bundled_tokeniser_is_the_one_in_its_card(entry):
+    (figure,) = entry.figures
+    card = (MODELS / figure.source).read_text(encoding="utf-8")
+    row = re.search(r"^\| the app's photographs.*\| tokens \|.*$", card, re.MULTILINE)[0].split("|")
+    assert float(row[5].split()[0]) == figure.value
+
+
 DIFFUSION = CATALOGUE.of_topic("text_to_image")
 DIFFUSION_HUB = [entry for entry in DIFFUSION if isinstance(entry.source, Hub)]
 
