@@ -136,7 +136,7 @@ def test_the_strip_follows_the_typing_and_strikes_out_what_is_cut(visit):
 
 
 def test_cancel_frees_and_the_newest_press_counts(visit):
-    page = visit("?tab=text_to_image&seed=5&steps=100&prompt=a%20cat")
+    page = visit("?tab=text_to_image&seed=5&steps=100&batch=4&prompt=a%20cat")  # long enough for slow hands
     expect(status(page)).to_contain_text(" of 100", timeout=PATIENCE_MS)
     page.locator("#ti-stop").click()
     expect(status(page)).to_contain_text("Stopped", timeout=PATIENCE_MS)
