@@ -147,7 +147,7 @@ def sentence(error: Exception, lang: str, *, markup: bool = True) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     readable = explained(error)
-    told = say(readable.key, lang, **readable.values)
+    told = say(readable.key, lang, **readable.values).encode(errors="replace").decode()  # lone surrogates end a stream
     told = html.escape(told, quote=False) if markup else told
     return gr.Error(told, title=say("shell.error", lang), print_exception=False)
 

@@ -25,7 +25,7 @@ def when_seen(page, switch: results.LevelSwitch, answered: gr.Textbox, *, blocks
     writers = {"blocks": blocks, "numbers": numbers}
 
     def on_level(level, answered, lang, request: gr.Request):
-        if level not in writers:
+        if not isinstance(level, str) or level not in writers:
             return {blocks.outputs[0]: gr.skip()}
         writer = writers[level]
         return dict(zip(writer.outputs, writer.write(answered, request), strict=True))

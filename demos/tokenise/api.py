@@ -16,8 +16,6 @@ from demos.tokenise import answer, answering, downloads, fill_api, parts
 from demos.tokenise.figures import measured
 from pipelines.runtime.errors import UserError
 
-MOST_FILE_BYTES = 1_000_000  # the largest grid there can be takes 131,000
-
 
 def tokenise(picture: gr.FileData, size: int = 256, model: str = "", lang: str = "en") -> dict:
     """Turn a picture into a small grid of integers and back; gives the grid, its bytes, the picture it paints.
@@ -95,12 +93,13 @@ def _from_file(file: Any) -> tuple[np.ndarray, tuple[int, int], str]:
     """(grid, (H, W), model's id) of an uploaded .vq file. Raises UserError."""
     path = file.get("path") if isinstance(file, dict) else file
     if not isinstance(path, str) or not sessions.is_own_file(path):
-        raise UserError("errors.picture_gone")
-    if Path(path).stat().st_size > MOST_FILE_BYTES:
-        raise UserError("errors.vq_foreign")
+        raise UserError("errors.vq_gone")
     parts.ready()
     from pipelines.tokenise import container
 
+    found_bytes = Path(path).stat().st_size
+    if found_bytes > container.MOST_BYTES:
+        raise UserError("errors.vq_large", found=found_bytes, most=container.MOST_BYTES)
     found = container.unpack(Path(path).read_bytes())
     return found.indices, found.size, answering.model_of(found)
 

@@ -39,7 +39,8 @@ def fill_hole(
         lang: en or zh, the language of error sentences
     """
     asked, longest = Wanted(text, guidance, steps, temperature, seed), parts.size(size)
-    stage_id = fill_run.stage_id(parts.chosen(model))  # before the picture is decoded: a wrong name costs nothing
+    stage_id = fill_run.stage_id(parts.chosen(model))  # before the picture is decoded: what is wrong costs nothing
+    fill_run.check(asked)
     opened, loaded = uploaded(picture), parts.load(model)
     from pipelines.tokenise import code
 

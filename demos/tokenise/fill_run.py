@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from demos.shell import jobs, models
 from demos.tokenise import parts
+from pipelines.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from pipelines.tokenise.fill import Filling
@@ -45,16 +46,26 @@ def run(stage: SecondStage, indices: np.ndarray, hole: np.ndarray, asked: Wanted
     """The steps of filling, by settings that came from outside. Raises UserError."""
     from pipelines.tokenise import fill
 
+    check(asked)
+    numbers = asdict(asked)
+    return fill.fill(stage, indices, hole, condition=read(stage, numbers.pop("text")), **numbers)
+
+
+def check(asked: Wanted) -> None:
+    """Raises UserError for settings that are out of range or no numbers, and for a text that is none or too long."""
+    from pipelines.tokenise import fill
+
     numbers = asdict(asked)
     text = numbers.pop("text")
+    if text is not None and (not isinstance(text, str) or len(text.strip()) > fill.MOST_LETTERS):
+        raise UserError("errors.fill_text", most=fill.MOST_LETTERS)
     fill.check_settings(**numbers)
-    return fill.fill(stage, indices, hole, condition=read(stage, text), **numbers)
 
 
-def read(stage: SecondStage, text: Any) -> np.ndarray | None:
+def read(stage: SecondStage, text: str | None) -> np.ndarray | None:
     """The condition that a text gives; None without one. Raises UserError."""
     from pipelines.tokenise import fill
 
-    if not isinstance(text, str) or not text.strip():
+    if not text or not text.strip():
         return None
     return jobs.on_device(fill.read, models.runtime().load(stage.reader), text)

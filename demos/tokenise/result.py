@@ -12,6 +12,7 @@ from demos.shell import results
 from demos.tokenise import answer, changes, examples, figures, parts, snippet, views
 from demos.tokenise.figures import Figures
 from demos.tokenise.parts import Question
+from pipelines.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from pipelines.tokenise.tokens import Tokens
@@ -41,6 +42,8 @@ def shown(answered: str, board, request: gr.Request) -> Shown:
     begun = answer.grid(answered, request)
     asked = begun.question
     now = board.indices if board is not None and board.name == asked.name else begun.indices
+    if now.shape != begun.indices.shape:  # `answered` was altered: its grid is not the board's
+        raise UserError("tokenise.gone")
     found = parts.encoded(asked.picture, asked.longest, asked.model_id, request) if asked.source == "picture" else None
     tokens = found.tokens if found else None
     pixels = answer.pixels_of(begun, now, request)

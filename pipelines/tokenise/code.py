@@ -20,7 +20,6 @@ from pipelines.tokenise import models
 from pipelines.tokenise.models import TokeniseModel
 from pipelines.tokenise.tiles import Place, by_tiles
 from pipelines.tokenise.tokens import Tokens, check_count, check_indices, grid_of
-from pipelines.tokenise.tokens import packed_bytes as packed_bytes
 
 COMPARISONS = 2**25  # distances to codes that are held at once
 

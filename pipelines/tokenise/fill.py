@@ -85,9 +85,9 @@ def check_settings(*, steps: int, temperature: float, guidance: float, seed: int
     if not _between(steps, 1, MOST_STEPS) or steps != int(steps):
         raise UserError("errors.fill_steps", most=MOST_STEPS)
     if not _between(temperature, 0, MOST_TEMPERATURE):
-        raise UserError("errors.fill_temperature", most=MOST_TEMPERATURE)
+        raise UserError("errors.fill_temperature", most=f"{MOST_TEMPERATURE:g}")
     if not _between(guidance, 0, MOST_GUIDANCE):
-        raise UserError("errors.fill_guidance", most=MOST_GUIDANCE)
+        raise UserError("errors.fill_guidance", most=f"{MOST_GUIDANCE:g}")
     if not _between(seed, 0, MOST_SEED) or seed != int(seed):
         raise UserError("errors.fill_seed", most=MOST_SEED)
 

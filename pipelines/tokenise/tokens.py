@@ -7,6 +7,7 @@ import numpy as np
 from pipelines.runtime.errors import UserError
 
 MOST_TOKENS = 65_536  # of one picture: 2,048 px a side at 8 px a token
+MOST_SIDE = 2_048  # tokens in a row or column: no picture is longer than 16,384 px
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,8 @@ def check_indices(indices: np.ndarray, *, codes: int) -> np.ndarray:
 
 
 def check_count(grid: tuple[int, int]) -> None:
-    """Raises UserError ``errors.tokens_many`` for a grid (h, w) with more tokens than one picture may have."""
+    """Raises UserError ``errors.tokens_many``, ``errors.tokens_long`` for a grid (h, w) that no picture may have."""
     if grid[0] * grid[1] > MOST_TOKENS:
         raise UserError("errors.tokens_many", rows=grid[0], columns=grid[1], most=MOST_TOKENS)
+    if max(grid) > MOST_SIDE:
+        raise UserError("errors.tokens_long", rows=grid[0], columns=grid[1], most=MOST_SIDE)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.runtime.errors import UserError
 from pipelines.tokenise.container import MOST_BYTES, VqFile, pack, unpack
-from pipelines.tokenise.tokens import MOST_TOKENS, bits_of, packed_bytes
+from pipelines.tokenise.tokens import MOST_SIDE, MOST_TOKENS, bits_of, packed_bytes
 from tests.pipelines.runtime.sentences import sentence
 
 CODES = st.one_of(st.integers(2, 16_384), st.sampled_from([1, 2, 3, 256, 257, 1000, 1024, 16_384, 65_536]))
@@ -106,7 +106,8 @@ def test_bytes_after_the_end_are_refused():
     [
         ({"size": (2**32 - 1, 2**32 - 1)}, "errors.tokens_many"),
         ({"size": (8, 8 * (MOST_TOKENS + 1))}, "errors.tokens_many"),
-        ({"size": (8, 8 * MOST_TOKENS)}, "errors.vq_cut"),
+        ({"size": (8, 8 * MOST_TOKENS)}, "errors.tokens_long"),
+        ({"size": (8, 8 * MOST_SIDE)}, "errors.vq_cut"),
         ({"size": (0, 20)}, "errors.vq_damaged"),
         ({"size": (15, 0)}, "errors.vq_damaged"),
         ({"cell": 0}, "errors.vq_damaged"),

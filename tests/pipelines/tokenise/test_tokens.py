@@ -49,6 +49,7 @@ def test_what_is_no_grid_of_a_codebook_is_refused_with_a_sentence():
         (good[:0], "not a grid"),
         (np.array([["a"]]), "not a grid"),
         (np.zeros((300, 300), np.int32), "65536"),
+        (np.zeros((1, 2049), np.int32), "2048"),
     ):
         with pytest.raises(UserError) as refused:
             check_indices(wrong, codes=32)
