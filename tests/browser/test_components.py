@@ -302,7 +302,8 @@ def test_no_file_of_this_test_is_left_out():
     folder = Path(harness.__file__).parents[2] / "demos" / "shell" / "components"
     classes = set(
         re.findall(
-            r"class (\w+)\((?:Shown|gr\.HTML|PictureInput)\)", "".join(p.read_text("utf-8") for p in folder.glob("*.py"))
+            r"class (\w+)\((?:Shown|gr\.HTML|PictureInput)\)",
+            "".join(p.read_text("utf-8") for p in folder.glob("*.py")),
         )
     )
     bases, in_tabs = {"Shown"}, {"Starter", "FileIntake", "PictureChoice"}  # a tab's own tests use the latter
