@@ -1,12 +1,15 @@
 """The parts of a network at work: forward hooks that read off shapes and milliseconds, and leave the numbers alone."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ def watching(parts: Iterable[Part], *, device: str) -> Iterator[list[Timed]]:
 
 def count(parts: Iterable[nn.Module | nn.Parameter]) -> int:
     """Numbers learnt in these modules and parameters."""
+    from torch import nn
+
     return sum(
         part.numel() if isinstance(part, nn.Parameter) else sum(one.numel() for one in part.parameters())
         for part in parts
@@ -78,11 +83,15 @@ def count(parts: Iterable[nn.Module | nn.Parameter]) -> int:
 def now(device: str) -> float:
     """Seconds, when all that the device was given is done."""
     if device == "cuda":
+        import torch
+
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def _shape(output) -> tuple[int, ...]:
+    import torch
+
     while not isinstance(output, torch.Tensor):
         output = output[0]
     return tuple(output.shape)
